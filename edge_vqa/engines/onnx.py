@@ -1,0 +1,66 @@
+"""onnxruntime as the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from ..errors import EngineError, ModelError
+from ..model_file import ModelFile
+
+
+def open_engine(model: ModelFile, threads: int) -> OnnxEngine:
+    """Raises ModelError when onnxruntime refuses the model's graphs."""
+    return OnnxEngine(model, threads)
+
+
+class OnnxEngine:
+    """Two sessions: encoder.onnx (pixels uint8 [1,side,side,3] -> features) and head.onnx (features, ids -> logits)."""
+
+    name = "onnx"
+
+    def __init__(self, model: ModelFile, threads: int) -> None:
+        self._side = model.side
+        self._encoder = _session(model, "encoder.onnx", threads)
+        # The head's matrices are too small to share out: a second thread costs more than it brings.
+        self._head = _session(model, "head.onnx", 1)
+
+    def encode(self, pixels: bytes) -> Any:
+        """See Engine.encode."""
+        array = np.frombuffer(pixels, np.uint8).reshape(1, self._side, self._side, 3)
+        return self._run(self._encoder, ["features"], {"pixels": array})[0]
+
+    def answer(self, features: Any, ids: Sequence[int]) -> tuple[list[float], list[float]]:
+        """See Engine.answer."""
+        words = np.array([ids], np.int64)
+        lengths = np.array([len(ids)], np.int64)
+        logits, attention = self._run(
+            self._head, ["logits", "attention"], {"features": features, "ids": words, "lengths": lengths}
+        )
+        return logits[0].tolist(), attention[0].ravel().tolist()
+
+    @staticmethod
+    def _run(session: onnxruntime.InferenceSession, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
+        try:
+            results: list[Any] = session.run(outputs, inputs)
+            return results
+        except Exception as error:  # onnxruntime's errors share no base class but Exception
+            raise EngineError(f"onnxruntime failed: {error}") from error
+
+
+def _session(model: ModelFile, graph: str, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Idle threads sleep instead of spinning: a kiosk waits for people most of the time.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model.graph(graph), options, providers=["CPUExecutionProvider"])
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{model.path}: onnxruntime cannot load {graph}: {error}") from error

@@ -1,0 +1,147 @@
+"""From a picture as cameras and people hand it over to the model's pixels: RGB, uint8, square.
+
+Training, evaluation and serving all come through here, so the model is judged on what it is given.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .errors import ImageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ImageLike = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image, "np.ndarray[Any, Any]"]
+"""A path, the bytes of a file, a PIL picture, or an array [H,W], [H,W,1], [H,W,3] or [H,W,4] (RGB order)."""
+
+MAX_PIXELS = 50_000_000
+"""Larger pictures are refused before they are decoded."""
+
+
+def load_image(source: ImageLike, side: int = 224) -> Image.Image:
+    """The upright RGB picture behind `source`, decoded no larger than needed for a `side` x `side` model input.
+
+    JPEGs are decoded at 1/2, 1/4 or 1/8 scale where that leaves at least `side` pixels each way. EXIF orientation is
+    applied whatever the source is. Raises ImageError for anything that is not a complete picture of 1 to 50 megapixels'
+    worth of pixels.
+    """
+    if isinstance(source, Image.Image):
+        return _upright_rgb(source, "the picture", None)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _open(io.BytesIO(source), "the picture", side)
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        try:
+            with path.open("rb") as stream:
+                return _open(stream, str(path), side)
+        except OSError as error:
+            raise ImageError(f"{path}: {error.strerror or error}") from error
+    if hasattr(source, "__array_interface__"):
+        return _from_array(source)
+    raise ImageError(f"a picture must be a path, bytes, a PIL picture or an array, not {type(source).__name__}")
+
+
+def to_pixels(image: Image.Image, side: int) -> Image.Image:
+    """The picture squeezed to `side` x `side` (every part of it stays in view), antialiased bilinear."""
+    if image.size == (side, side):
+        return image
+    return image.resize((side, side), Image.Resampling.BILINEAR)
+
+
+def _open(stream: Any, name: str, side: int) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(stream)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{name}: too large ({error})") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: not a picture that can be read") from error
+    except Exception as error:
+        raise ImageError(f"{name}: damaged picture ({error})") from error
+    return _upright_rgb(image, name, side)
+
+
+def _upright_rgb(image: Image.Image, name: str, draft: int | None) -> Image.Image:
+    """`draft`: decode a JPEG scaled to no less than this side; None leaves the caller's own picture as it is."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{name}: {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are read")
+    if width < 1 or height < 1:
+        raise ImageError(f"{name}: the picture has no pixels")
+    try:
+        if image.format == "JPEG" and draft is not None:
+            image.draft("RGB", (draft, draft))
+        image.load()
+        return _to_rgb(ImageOps.exif_transpose(image))
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"{name}: damaged or truncated picture ({error})") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB: 16-bit and float greys are scaled to 8 bits, transparency is laid on white."""
+    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N"):
+        image = image.convert("I")
+        return image.point(lambda v: v * (1 / 256)).convert("L").convert("RGB")
+    if image.mode == "I":
+        scale = 1 / 256 if _range(image)[1] > 255 else 1.0
+        return image.point(lambda v: v * scale).convert("L").convert("RGB")
+    if image.mode == "F":
+        return _scaled_float(image)
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    """Smallest and largest value of a picture of one channel."""
+    low, high = image.getextrema()
+    assert not isinstance(low, tuple) and not isinstance(high, tuple)
+    return low, high
+
+
+def _scaled_float(image: Image.Image) -> Image.Image:
+    low, high = _range(image)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ImageError("the picture holds values that are not numbers")
+    scale = 255.0 if high <= 1.0 else 1.0
+    return image.point(lambda v: v * scale).convert("L").convert("RGB")
+
+
+def _from_array(array: Any) -> Image.Image:
+    np = sys.modules["numpy"]
+    array = np.asarray(array)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise ImageError(f"an array must be [H,W], [H,W,1], [H,W,3] or [H,W,4], not {list(array.shape)}")
+    if array.shape[0] < 1 or array.shape[1] < 1:
+        raise ImageError("the picture has no pixels")
+    if array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise ImageError(
+            f"{array.shape[1]} x {array.shape[0]} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are read"
+        )
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise ImageError("the picture holds values that are not numbers")
+        array = array * (255.0 if array.max() <= 1.0 else 1.0)
+    elif array.dtype == np.uint16:
+        array = array >> 8
+    elif array.dtype == np.bool_:
+        array = array * 255
+    elif array.dtype.kind not in "ui":
+        raise ImageError(f"an array must hold numbers, not {array.dtype}")
+    return _to_rgb(Image.fromarray(np.clip(array, 0, 255).astype(np.uint8)))

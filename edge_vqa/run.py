@@ -1,0 +1,201 @@
+"""python -m edge_vqa.run --image x.jpg --q "món này là món gì" prints the answer.
+
+Exit codes: 0 every question was answered; 1 a picture or question could not be used (the others were answered);
+2 wrong usage; 3 the model or engine could not be used, or a result could not be written; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import EdgeVQAError, EngineError, ImageError, ModelError, QuestionError
+from .heatmap import draw_heatmap
+from .image import ImageLike, load_image
+from .vqa import VQA, Answer
+
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+"""Endings by which pictures are found in a folder; a picture named on the command line may have any."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    if options.image.count("-") > 1 or ("-" in options.image and "-" in options.q):
+        return _complain("standard input can be read only once: give - for one picture or for the questions", 2)
+    try:
+        questions = _questions(options.q)
+        vqa = VQA(options.model, options.engine, options.threads)
+        if options.heatmap and not vqa.model.attention:
+            raise ModelError(f"{vqa.model.name} has no attention, so there is no heatmap to draw")
+    except QuestionError as error:
+        return _complain(str(error), 1)
+    except (ModelError, EngineError) as error:
+        return _complain(str(error), 3)
+    try:
+        return _answer_all(vqa, options, questions)
+    except BrokenPipeError:
+        # The reader of our output has gone (head, say). Point stdout elsewhere so that Python's own flush stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (OSError, EngineError) as error:
+        return _complain(str(error), 3)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m edge_vqa.run",
+        description="Answer questions in Vietnamese about pictures of dishes.",
+        epilog="Exit codes: 0 all answered; 1 a picture or question could not be used; 2 wrong usage; "
+        "3 the model or engine could not be used, or a result could not be written; 130 interrupted.",
+    )
+    parser.add_argument(
+        "--image",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="pictures or folders; - reads one picture from standard input",
+    )
+    parser.add_argument(
+        "--q",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="QUESTION",
+        help="one or more questions; - reads one a line from standard input",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object an answer, a line each")
+    parser.add_argument("--top", type=_positive, default=None, metavar="N", help="show the N most probable answers")
+    parser.add_argument(
+        "--heatmap",
+        metavar="OUT.png",
+        help="save the picture with what the model looked at (several answers: OUT-1.png, OUT-2.png, ...)",
+    )
+    parser.add_argument("--model", help="a model file or the name of a bundled model")
+    parser.add_argument("--engine", help="onnx (default: the first that is installed)")
+    parser.add_argument("--threads", type=_positive, metavar="N", help="default: at most 4")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _questions(given: list[str]) -> list[str]:
+    if "-" in given:
+        data = sys.stdin.buffer.read()
+        try:
+            lines = data.decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise QuestionError(f"standard input is not UTF-8: {error}") from error
+        at = given.index("-")
+        given = given[:at] + [line for line in lines if line.strip()] + given[at + 1 :]
+    if not given:
+        raise QuestionError("no question was given")
+    return given
+
+
+def _pictures(given: list[str]) -> Iterator[tuple[str, ImageLike | ImageError]]:
+    """Name and source of every picture asked about; folders are read in order of file name."""
+    for name in given:
+        path = Path(name)
+        if name == "-":
+            yield "-", sys.stdin.buffer.read()
+        elif path.is_dir():
+            found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
+            if not found:
+                yield name, ImageError(f"{name}: no pictures in this folder")
+            yield from ((str(p), p) for p in found)
+        else:
+            yield name, path
+
+
+def _answer_all(vqa: VQA, options: argparse.Namespace, questions: list[str]) -> int:
+    code, drawn = 0, 0
+    pictures = list(_pictures(options.image))
+    several = len(pictures) > 1 or len(questions) > 1
+    for name, source in pictures:
+        try:
+            if isinstance(source, ImageError):
+                raise source
+            scene = vqa.look(source)
+        except ImageError as error:
+            code = _complain(str(error), 1)
+            continue
+        for question in questions:
+            try:
+                answer = scene.ask(question, options.top or 3)
+            except QuestionError as error:
+                code = _complain(str(error), 1)
+                continue
+            print(
+                _as_json(vqa, name, answer) if options.json else _as_text(name, answer, several, options.top),
+                flush=True,
+            )
+            if options.heatmap:
+                drawn += 1
+                _save_heatmap(options.heatmap, drawn if several else None, source, answer)
+    return code
+
+
+def _as_text(name: str, answer: Answer, several: bool, top: int | None) -> str:
+    text = answer.text
+    if not answer.understood:
+        text = f"không hiểu câu hỏi (từ lạ: {', '.join(answer.unknown_words)}); đoán: {text}"
+    if several:
+        text = f"{name}: {answer.question} → {text}"
+    if top:
+        ranked = ((answer.text, answer.confidence), *answer.alternatives)
+        text = "\n".join(
+            [*([text] if several or not answer.understood else []), *(f"{p:6.1%}  {t}" for t, p in ranked)]
+        )
+    return text
+
+
+def _as_json(vqa: VQA, name: str, answer: Answer) -> str:
+    record: dict[str, Any] = {
+        "image": name,
+        "question": answer.question,
+        "answer": answer.text,
+        "confidence": round(answer.confidence, 4),
+        "alternatives": [{"answer": t, "confidence": round(p, 4)} for t, p in answer.alternatives],
+        "understood": answer.understood,
+        "unknown_words": list(answer.unknown_words),
+        "timings_ms": {k: round(v, 3) for k, v in answer.timings.items()},
+        "model": vqa.model.name,
+        "engine": vqa.engine.name,
+    }
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _save_heatmap(out: str, number: int | None, source: ImageLike, answer: Answer) -> None:
+    path = Path(out)
+    if number is not None:
+        path = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    picture = draw_heatmap(load_image(source, 640), answer.attention)
+    try:
+        picture.save(path)
+    except (OSError, ValueError) as error:
+        raise OSError(f"{path}: cannot save the heatmap ({error})") from error
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except EdgeVQAError as error:
+        sys.exit(_complain(str(error), 3))

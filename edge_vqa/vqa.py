@@ -1,0 +1,116 @@
+"""Load a model, look at a picture, answer questions."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .engines import Engine, open_engine
+from .image import ImageLike, load_image, to_pixels
+from .model_file import ModelFile, load_model
+from .question import EncodedQuestion
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says to one question."""
+
+    text: str
+    confidence: float
+    """Probability of `text`, 0 to 1, calibrated on validation pictures."""
+    alternatives: tuple[tuple[str, float], ...]
+    """The next most probable answers with their probabilities."""
+    attention: tuple[tuple[float, ...], ...] | None
+    """Where the model looked: rows from the top of cells from the left, summing to 1. None: it has no attention."""
+    understood: bool = True
+    """False when too few of the question's words are known; `text` is then a guess."""
+    unknown_words: tuple[str, ...] = ()
+    question: str = ""
+    timings: dict[str, float] = field(default_factory=dict)
+    """Milliseconds: decode (picture to pixels), look (encoder), answer (question and head)."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Scene:
+    """A picture that has been looked at; each further question costs only the head. Made by VQA.look."""
+
+    def __init__(self, vqa: VQA, features: Any, timings: dict[str, float]) -> None:
+        self._vqa, self._features, self.timings = vqa, features, timings
+
+    def ask(self, question: str, top: int = 3) -> Answer:
+        """Answer one question, with up to `top` answers in all (the first and `top` - 1 alternatives).
+
+        Raises QuestionError when the question is empty or not text.
+        """
+        began = time.perf_counter()
+        encoded = self._vqa.model.vocabulary.encode(question)
+        logits, attention = self._vqa.engine.answer(self._features, encoded.ids)
+        answer_ms = (time.perf_counter() - began) * 1e3
+        return self._vqa._answer(question, encoded, logits, attention, top, {**self.timings, "answer": answer_ms})
+
+
+class VQA:
+    """A loaded model. Safe to use from several threads."""
+
+    def __init__(
+        self, model: str | os.PathLike[str] | None = None, engine: str | None = None, threads: int | None = None
+    ) -> None:
+        """`model`: a file or the name of a bundled model; `engine`: its name; `threads`: how many. None chooses.
+
+        Raises ModelError or EngineError.
+        """
+        self.model: ModelFile = load_model(model)
+        self.engine: Engine = open_engine(engine, self.model, threads)
+
+    def look(self, image: ImageLike) -> Scene:
+        """Look at a picture once: a path, a file's bytes, a PIL picture, or an array [H,W], [H,W,3], [H,W,4] (RGB).
+
+        Raises ImageError when it is not a complete picture.
+        """
+        began = time.perf_counter()
+        side = self.model.side
+        pixels = to_pixels(load_image(image, side), side).tobytes()
+        decoded = time.perf_counter()
+        features = self.engine.encode(pixels)
+        looked = time.perf_counter()
+        return Scene(self, features, {"decode": (decoded - began) * 1e3, "look": (looked - decoded) * 1e3})
+
+    def ask(self, image: ImageLike, question: str, top: int = 3) -> Answer:
+        """Look at a picture and answer one question about it. Raises ImageError or QuestionError."""
+        return self.look(image).ask(question, top)
+
+    def _answer(
+        self, question: str, encoded: EncodedQuestion, logits: Sequence[float], attention: Sequence[float],
+        top: int, timings: dict[str, float],
+    ) -> Answer:  # fmt: skip
+        probabilities = _softmax(logits, self.model.temperature)
+        ranked = sorted(zip(probabilities, self.model.answers), key=lambda pair: -pair[0])[: max(1, top)]
+        named = [(text, probability) for probability, text in ranked]
+        cells = self.model.cells
+        rows = (
+            tuple(tuple(attention[r * cells : (r + 1) * cells]) for r in range(cells)) if self.model.attention else None
+        )
+        return Answer(
+            text=named[0][0],
+            confidence=named[0][1],
+            alternatives=tuple(named[1:]),
+            attention=rows,
+            understood=encoded.understood,
+            unknown_words=encoded.unknown,
+            question=question,
+            timings=timings,
+        )
+
+
+def _softmax(logits: Iterable[float], temperature: float) -> list[float]:
+    scaled = [v / temperature for v in logits]
+    peak = max(scaled)
+    powers = [math.exp(v - peak) for v in scaled]
+    total = sum(powers)
+    return [p / total for p in powers]
