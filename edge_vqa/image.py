@@ -43,8 +43,8 @@ def load_image(source: ImageLike, side: int = 224) -> Image.Image:
         try:
             with path.open("rb") as stream:
                 return _open(stream, str(path), side)
-        except OSError as error:
-            raise ImageError(f"{path}: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:
+            raise ImageError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if hasattr(source, "__array_interface__"):
         return _from_array(source)
     raise ImageError(f"a picture must be a path, bytes, a PIL picture or an array, not {type(source).__name__}")

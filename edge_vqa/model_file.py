@@ -109,8 +109,11 @@ def _from_manifest(path: Path, manifest: dict[str, Any], members: dict[str, byte
     answers, words = manifest["answers"], manifest["words"]
     if not 1 <= side <= 4096 or not 1 <= cells <= side:
         raise ModelError(f"{path}: impossible input size {side} or map size {cells}")
-    if not answers or not all(isinstance(t, str) for t in [*answers, *words]):
+    if not isinstance(answers, list) or not answers or not all(isinstance(t, str) for t in [*answers, *words]):
         raise ModelError(f"{path}: answers and words must be lists of texts")
+    temperature = float(manifest["temperature"])
+    if not 0.01 <= temperature <= 100:
+        raise ModelError(f"{path}: impossible temperature {temperature}")
     known = (
         "format",
         "version",
@@ -131,7 +134,7 @@ def _from_manifest(path: Path, manifest: dict[str, Any], members: dict[str, byte
         side=side,
         cells=cells,
         attention=bool(manifest["attention"]),
-        temperature=float(manifest["temperature"]),
+        temperature=temperature,
         vocabulary=Vocabulary(words),
         answers=tuple(answers),
         graphs=members,

@@ -148,8 +148,12 @@ def noodle_soup() -> Image.Image:
 
 
 DRAWINGS = {
-    "ca_rot.jpg": carrots, "dua_hau.jpg": watermelon, "chuoi.jpg": bananas, "trung_luoc.jpg": boiled_eggs, "to_bun.jpg": noodle_soup,
-}  # fmt: skip
+    "ca_rot.jpg": carrots,
+    "dua_hau.jpg": watermelon,
+    "chuoi.jpg": bananas,
+    "trung_luoc.jpg": boiled_eggs,
+    "to_bun.jpg": noodle_soup,
+}
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ class Shape:
     joint: int = 384
     glimpses: int = 2
     dropout: float = 0.3
+    embedding_dropout: float = 0.1
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -123,6 +124,7 @@ class Head(nn.Module):
         super().__init__()
         self.attention, self.glimpses = shape.attention, shape.glimpses
         self.embedding = nn.Embedding(shape.words, shape.embedding, padding_idx=0)
+        self.dropout_words = nn.Dropout(shape.embedding_dropout)
         self.lstm = nn.LSTM(shape.embedding, shape.hidden, batch_first=True)
         self.scale = nn.Linear(shape.hidden, shape.width)
         self.shift = nn.Linear(shape.hidden, shape.width)
@@ -141,9 +143,6 @@ class Head(nn.Module):
         states, _ = self.lstm(self.dropout_words(self.embedding(ids)))
         last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, states.shape[-1])
         return states.gather(1, last).squeeze(1)
-
-    def dropout_words(self, embedded: Tensor) -> Tensor:
-        return nn.functional.dropout(embedded, 0.1, self.training)
 
     def forward(self, features: Tensor, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         state = self.read(ids, lengths)

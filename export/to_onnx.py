@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import io
 import json
 import logging
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxscript.optimizer
 import torch
 from onnx import TensorProto, helper
 from onnxruntime.quantization import (
@@ -44,6 +44,7 @@ from .run_folder import RunFolder
 from .views import Pictures
 
 OPSET = 18
+_FOLDED_BYTES = 1 << 26
 CALIBRATION_PICTURES = 256
 """Spread evenly over the training pictures, in the data set's order."""
 
@@ -104,9 +105,11 @@ def _export(
             opset_version=OPSET,
             verbose=False,
         )
-    stream = io.BytesIO()
-    onnx.save(program.model_proto, stream)
-    model = onnx.load_from_string(stream.getvalue())
+    # The LSTM's gates are put into ONNX's order when the graph is written, not each time it is loaded.
+    folded = onnxscript.optimizer.optimize(
+        program.model_proto, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES
+    )
+    model = onnx.load_from_string(folded.SerializeToString())
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -174,10 +177,11 @@ def quantize_encoder(encoder: onnx.ModelProto, pictures: Tensor) -> onnx.ModelPr
 def quantize_head(head: onnx.ModelProto) -> onnx.ModelProto:
     """Dynamic int8 for every matrix and the LSTM, except the last matrix."""
     last = [n.name for n in head.graph.node if n.op_type in ("Gemm", "MatMul")][-1]
+    excluded = [last, f"{last}_MatMul"]  # the quantizer splits Gemm and gives the half with the weights this name
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(head, source)
-        quantize_dynamic(source, target, per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=[last])
+        quantize_dynamic(source, target, per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=excluded)
         return onnx.load(target)
 
 

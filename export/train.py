@@ -40,7 +40,7 @@ from .models import Network, Shape
 from .run_folder import RunFolder
 from .scoring import accuracy_on
 from .start import start_encoder
-from .views import Augment, Batch, Collate, Labels, Pictures, Views, relight
+from .views import Augment, Batch, Collate, Labels, Pictures, Views, blend, relight
 
 log = logging.getLogger("export.train")
 
@@ -202,7 +202,8 @@ class Trainer:
 
     def _step(self, batch: Batch, step: int) -> dict[str, float]:
         generator = torch.Generator().manual_seed(hash((self.config.seed, self.epoch, step, self.rank)))
-        pixels = relight(batch.pixels.float(), self.config.augment.light, generator)
+        pixels = blend(batch.pixels.float(), self.config.augment.blend, generator)
+        pixels = relight(pixels, self.config.augment.light, generator)
         t = self.parallel(batch, pixels.contiguous(memory_format=torch.channels_last))
         counts = torch.tensor([float(len(batch.answers)), float(len(batch.pixels))])
         local = counts.clone()

@@ -1,0 +1,102 @@
+"""A model file is checked before it is believed."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edge_vqa.errors import ModelError
+from edge_vqa.model_file import find_model, load_model, save_model
+
+ABOUT = {
+    "name": "tiny", "precision": "int8", "side": 64, "cells": 2, "attention": True, "temperature": 1.5,
+    "words": ["mon", "gi"], "answers": ["có", "không"], "licence": "MIT",
+}  # fmt: skip
+GRAPHS = {"encoder.onnx": b"e" * 1000, "head.onnx": b"h" * 500}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mô hình.vqa.zip"
+    save_model(path, ABOUT, GRAPHS)
+    return path
+
+
+def rewrite(path: Path, manifest: dict | None = None, **members: bytes) -> None:
+    with zipfile.ZipFile(path) as archive:
+        content = {i.filename: archive.read(i) for i in archive.infolist()}
+    if manifest is not None:
+        content["manifest.json"] = json.dumps({**json.loads(content["manifest.json"]), **manifest}).encode()
+    content |= {name.replace("_onnx", ".onnx"): data for name, data in members.items()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+
+
+def test_what_is_saved_is_loaded(file: Path) -> None:
+    model = load_model(file)
+    assert (model.name, model.side, model.cells, model.temperature) == ("tiny", 64, 2, 1.5)
+    assert model.answers == ("có", "không")
+    assert model.vocabulary.words == ("mon", "gi")
+    assert model.graph("head.onnx") == GRAPHS["head.onnx"]
+    assert model.about == {"licence": "MIT"}
+    with pytest.raises(ModelError, match=r"another engine"):
+        model.graph("model.evqa")
+
+
+def test_the_same_model_gives_the_same_bytes(file: Path, tmp_path: Path) -> None:
+    save_model(tmp_path / "b.zip", ABOUT, GRAPHS)
+    assert (tmp_path / "b.zip").read_bytes() == file.read_bytes()
+
+
+def test_a_changed_graph_is_noticed(file: Path) -> None:
+    rewrite(file, head_onnx=b"H" + b"h" * 499)
+    with pytest.raises(ModelError, match=r"head.onnx is damaged"):
+        load_model(file)
+
+
+def test_a_missing_or_added_member_is_noticed(file: Path) -> None:
+    rewrite(file, extra_onnx=b"x")
+    with pytest.raises(ModelError, match=r"do not match"):
+        load_model(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "other"}, {"version": 99}, {"answers": []}, {"answers": "abc"}, {"words": [1, 2]},
+        {"words": ["a", "a"]},
+        {"side": "large"}, {"side": 10**9}, {"cells": 0}, {"temperature": None}, {"temperature": 0.0}, {"sha256": None},
+    ],
+)  # fmt: skip
+def test_a_manifest_that_makes_no_sense_is_a_typed_error(file: Path, change: dict) -> None:
+    rewrite(file, manifest=change)
+    with pytest.raises(ModelError):
+        load_model(file)
+
+
+def test_every_truncation_is_a_typed_error(file: Path) -> None:
+    data = file.read_bytes()
+    for length in range(0, len(data), 97):
+        file.write_bytes(data[:length])
+        with pytest.raises(ModelError):
+            load_model(file)
+
+
+def test_every_flipped_byte_is_noticed_or_harmless(file: Path) -> None:
+    data = file.read_bytes()
+    for at in range(0, len(data), 31):
+        file.write_bytes(data[:at] + bytes([data[at] ^ 0x5A]) + data[at + 1 :])
+        try:
+            model = load_model(file)
+        except ModelError:
+            continue
+        assert model.graphs == GRAPHS
+
+
+def test_an_unknown_name_lists_what_is_bundled() -> None:
+    with pytest.raises(ModelError, match=r"bundled: .*mobilenetv2-lstm-attention"):
+        find_model("no-such-model")
+    with pytest.raises(ModelError):
+        find_model("../../etc/passwd-not-there")

@@ -1,0 +1,62 @@
+"""Asking the same in another way never changes what is asked."""
+
+import random
+
+import pytest
+from tiny_data import VNFOOD, needs_vnfood
+
+from edge_vqa.question import split_words
+from export import phrasing
+from export.data import load_dataset
+
+
+@pytest.mark.parametrize(
+    ("kind", "question", "thing"),
+    [
+        ("presence", "trong món này có thịt heo quay không", "thịt heo quay"),
+        ("presence", "có trứng trong ảnh không", "trứng"),
+        ("yesno", "đây có phải là món bún bò Huế không", "bún bò Huế"),
+        ("colour", "màu chủ đạo của hủ tiếu là gì", "hủ tiếu"),
+        ("side", "cơm ở bên trái hay bên phải", "cơm"),
+        ("count", "có bao nhiêu con tôm trong ảnh", "con tôm"),
+        ("where", "món ở phía trên là gì", "phía trên"),
+        ("name", "món này là gì", None),
+        ("colour", "món này có màu gì", None),
+    ],
+)
+def test_a_question_is_taken_apart_and_put_together_again(kind: str, question: str, thing: str | None) -> None:
+    asked = phrasing.parse(kind, question)
+    assert asked is not None
+    # "là món X" is also read as "là X" with X = "món X": the thing must be in what is found either way.
+    assert (asked.thing or "").removeprefix("món ") == (thing or "")
+    rng = random.Random(1)
+    ways = {phrasing.ask(asked, rng, synonyms=False) for _ in range(300)}
+    assert len(ways) > 8
+    if thing is not None and kind != "where":
+        assert all(thing in way for way in ways)
+
+
+def test_unknown_shapes_are_left_alone() -> None:
+    rng = random.Random(0)
+    assert phrasing.rephrase("any", "is there a red shape?", rng) == "is there a red shape?"
+    assert phrasing.rephrase("name", "câu hỏi lạ", rng) == "câu hỏi lạ"
+
+
+def test_left_stays_left() -> None:
+    rng = random.Random(2)
+    for _ in range(300):
+        text = phrasing.rephrase("where", "món ở bên trái là gì", rng)
+        assert "trái" in text
+        assert "phải" not in text
+
+
+def test_every_template_is_complete() -> None:
+    for text in phrasing.every_text():
+        assert "{" not in text
+        assert split_words(text)
+
+
+@needs_vnfood
+def test_every_vnfood_question_has_a_known_shape() -> None:
+    dataset = load_dataset(VNFOOD)
+    assert [e.question for e in dataset.splits["train"] if phrasing.parse(e.kind, e.question) is None] == []

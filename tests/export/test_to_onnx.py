@@ -1,0 +1,115 @@
+"""What leaves PyTorch computes the same."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from edge_vqa import VQA
+from edge_vqa.errors import ModelError
+from export import evaluate, to_onnx, train
+from export.models import NAMES, PIXEL_SCALE, PIXEL_ZERO, Network, Shape
+from export.run_folder import RunFolder
+
+
+def randomised(name: str) -> Network:
+    """A network whose BatchNorm statistics are not the trivial ones."""
+    torch.manual_seed(3)
+    network = Network(Shape(name, words=30, answers=9)).eval()
+    for m in network.modules():
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.running_mean.uniform_(-0.2, 0.2)
+            m.running_var.uniform_(0.5, 1.5)
+            torch.nn.init.uniform_(m.weight, 0.7, 1.4)
+            torch.nn.init.uniform_(m.bias, -0.3, 0.3)
+    return network
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float_graphs_equal_pytorch(name: str) -> None:
+    network = randomised(name)
+    encoder, head = to_onnx.export_graphs(network, 64)
+    encoder = to_onnx.take_pixels(encoder)
+    pixels = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    ids, lengths = torch.randint(2, 30, (3, 7)), torch.tensor([7, 2, 5])
+    with torch.no_grad():
+        features = network.encoder(pixels.permute(0, 3, 1, 2).float())
+        logits, looked = network.head(features, ids, lengths)
+    got = onnxruntime.InferenceSession(encoder.SerializeToString()).run(None, {"pixels": pixels.numpy()})[0]
+    np.testing.assert_allclose(got, features.numpy(), atol=1e-4)
+    feed = {"features": got, "ids": ids.numpy(), "lengths": lengths.numpy()}
+    got_logits, got_looked = onnxruntime.InferenceSession(head.SerializeToString()).run(["logits", "attention"], feed)
+    np.testing.assert_allclose(got_logits, logits.numpy(), atol=1e-4)
+    np.testing.assert_allclose(got_looked, looked.numpy(), atol=1e-4)
+
+
+def test_a_quantized_encoder_takes_raw_pixels_and_stays_close() -> None:
+    network = randomised("cnn-lstm-attention")
+    encoder, _ = to_onnx.export_graphs(network, 64)
+    pictures = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
+    quantized = to_onnx.take_pixels(to_onnx.quantize_encoder(encoder, pictures))
+    assert not any(n.op_type == "QuantizeLinear" and "pixels" in n.input[0] for n in quantized.graph.node)
+    session = onnxruntime.InferenceSession(quantized.SerializeToString())
+    assert session.get_inputs()[0].type == "tensor(uint8)"
+    got = session.run(None, {"pixels": pictures.permute(0, 2, 3, 1).numpy()})[0]
+    with torch.no_grad():
+        expected = network.encoder(pictures.float()).numpy()
+    noise = 10 * np.log10((expected**2).sum() / ((got - expected) ** 2).sum())
+    assert noise > 20, f"{noise:.1f} dB"
+
+
+def test_pixel_zero_is_a_value_a_pixel_can_have() -> None:
+    assert PIXEL_ZERO == 128
+    assert pytest.approx(1 / 127.5) == PIXEL_SCALE
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_data: Path) -> Path:
+    from tiny_data import CONFIG
+
+    folder = tmp_path_factory.mktemp("trained")
+    config = folder / "c.toml"
+    config.write_text(
+        CONFIG.format(model="cnn-lstm-attention", epochs=16, dropout=0.0, crop=0.9, freeze="false"), encoding="utf-8"
+    )
+    assert train.main(["--model", str(config), "--data", str(tiny_data), "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_model_file_answers_like_the_network(trained: Path, tiny_data: Path, precision: str) -> None:
+    file = trained / f"{precision}.vqa.zip"
+    assert (
+        to_onnx.main(["--run", str(trained), "--data", str(tiny_data), "--precision", precision, "--out", str(file)])
+        == 0
+    )
+    from export.data import load_dataset
+
+    dataset = load_dataset(tiny_data)
+    _, predictions = evaluate.evaluate(RunFolder(trained), dataset, "val", trained)
+    result = evaluate.evaluate_model_file(file, "onnx", dataset, predictions)
+    assert result["agreement"] >= (1.0 if precision == "float32" else 0.9)
+    assert VQA(file).model.precision == precision
+
+
+def test_evaluation_writes_its_results(trained: Path, tiny_data: Path, tmp_path: Path, capsys) -> None:
+    command = ["--run", str(trained), "--data", str(tiny_data), "--split", "val", "--out", str(tmp_path)]
+    assert evaluate.main(command) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "val.json",
+        "val-confusion.png",
+        "val-kinds.png",
+        "val-calibration.png",
+    }
+    assert evaluate.main([*command[:-4], "--split", "test"]) == 1
+    assert "no test.csv" in capsys.readouterr().err
+
+
+def test_mistakes(trained: Path, tmp_path: Path, capsys) -> None:
+    assert to_onnx.main(["--run", str(trained)]) == 1
+    assert "int8 needs --data" in capsys.readouterr().err
+    assert to_onnx.main(["--run", str(tmp_path), "--precision", "float32"]) == 1
+    with pytest.raises(ModelError):
+        VQA(trained / "model.safetensors")

@@ -1,0 +1,156 @@
+"""Training: it learns, resumes to the same weights, and gives the same on two processes."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from export import train
+from export.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_it_learns_the_tiny_data_set(tiny_data: Path, tiny_config, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert (
+        train.main(
+            ["--model", str(tiny_config(epochs=24, dropout=0.0, crop=0.9)), "--data", str(tiny_data), "--out", str(out)]
+        )
+        == 0
+    )
+    history = RunFolder(out).history()
+    assert len(history) == 24
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    # A network that does not look can have at most 4 of 6 kinds right half the time.
+    assert history[-1]["val_accuracy"] > 0.75
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    network, vocabulary, answers, side = RunFolder(out).load()
+    assert (side, len(answers), len(vocabulary)) == (64, 10, network.shape.words)
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(
+    tiny_data: Path, tiny_config, tmp_path: Path, monkeypatch
+) -> None:
+    command = ["--model", str(tiny_config(epochs=3)), "--data", str(tiny_data), "--out"]
+    assert train.main([*command, str(tmp_path / "whole")]) == 0
+
+    real, epochs = train.Trainer.train_epoch, []
+
+    def interrupted(self):
+        if len(epochs) == 1:
+            raise KeyboardInterrupt
+        epochs.append(1)
+        return real(self)
+
+    monkeypatch.setattr(train.Trainer, "train_epoch", interrupted)
+    assert train.main([*command, str(tmp_path / "parts")]) == 130
+    monkeypatch.setattr(train.Trainer, "train_epoch", real)
+    assert not (tmp_path / "parts" / "model.safetensors").exists()
+    assert train.main([*command, str(tmp_path / "parts")]) == 0
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    assert [r["epoch"] for r in RunFolder(tmp_path / "parts").history()] == [1, 2, 3]
+
+
+def test_seeds_repeat_and_differ(tiny_data: Path, tiny_config, tmp_path: Path) -> None:
+    command = ["--model", str(tiny_config(epochs=1)), "--data", str(tiny_data), "--steps", "2"]
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        assert train.main([*command, "--seed", seed, "--out", str(tmp_path / name)]) == 0
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_two_processes_train_like_one(tiny_data: Path, tiny_config, tmp_path: Path) -> None:
+    """Frozen BatchNorm statistics and no dropout: then the loss is a sum over questions, whoever computes it."""
+    config = tiny_config(epochs=2, dropout=0.0, freeze="true")
+    text = config.read_text(encoding="utf-8").replace("light = 0.1", "light = 0.0")
+    config.write_text(text, encoding="utf-8")
+    arguments = ["-m", "export.train", "--model", str(config), "--data", str(tiny_data)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    for launcher, name in (
+        ([], "one"),
+        (["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"], "two"),
+    ):
+        command = [sys.executable, *launcher, *arguments, "--out", str(tmp_path / name)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    one, two = RunFolder(tmp_path / "one").history(), RunFolder(tmp_path / "two").history()
+    for a, b in zip(one, two, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-3)
+        assert b["cover"] == pytest.approx(a["cover"], rel=1e-3)
+
+
+def test_a_start_from_another_run_is_taken(tiny_data: Path, tiny_config, tmp_path: Path) -> None:
+    data = ["--data", str(tiny_data)]
+    assert train.main(["--model", str(tiny_config(epochs=1)), *data, "--steps", "1", "--out", str(tmp_path / "a")]) == 0
+    start = tmp_path / "a" / "model.safetensors"
+    plain = tiny_config("cnn-lstm", epochs=1)
+    assert (
+        train.main(["--model", str(plain), *data, "--start", str(start), "--steps", "1", "--out", str(tmp_path / "b")])
+        == 0
+    )
+    a, b = weights(tmp_path / "a"), weights(tmp_path / "b")
+    key = "encoder.backbone.0.0.weight"
+    assert (a[key] - b[key]).abs().max() < 0.05
+    wrong = tiny_config("mobilenetv2-lstm", epochs=1)
+    assert train.main(["--model", str(wrong), *data, "--start", str(start), "--out", str(tmp_path / "c")]) == 1
+
+
+def test_mistakes_are_told_in_one_line(tiny_data: Path, tiny_config, tmp_path: Path, capsys) -> None:
+    good, data = str(tiny_config()), str(tiny_data)
+    bad = tmp_path / "bad.toml"
+    bad.write_text(Path(good).read_text(encoding="utf-8").replace("lr_head", "lr_hat"), encoding="utf-8")
+    for model, where, message in (
+        ("mobilenet", data, "no such configuration"),
+        (good, "nowhere", "no such folder"),
+        (str(bad), data, "no setting lr_hat"),
+    ):
+        assert train.main(["--model", model, "--data", where, "--out", str(tmp_path / "x")]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_a_damaged_start_file_or_unfinished_run_is_a_typed_error(
+    tiny_data: Path, tiny_config, tmp_path: Path, capsys
+) -> None:
+    from edge_vqa.errors import DataError
+
+    assert (
+        train.main(
+            [
+                "--model",
+                str(tiny_config(epochs=1)),
+                "--data",
+                str(tiny_data),
+                "--steps",
+                "1",
+                "--out",
+                str(tmp_path / "a"),
+            ]
+        )
+        == 0
+    )
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    (tmp_path / "b" / "model.safetensors").unlink()
+    with pytest.raises(DataError, match="has not ended"):
+        RunFolder(tmp_path / "b").load()
+    with pytest.raises(DataError, match="not a training run"):
+        RunFolder(tmp_path).about()
+    assert json.loads((tmp_path / "a" / "run.json").read_text(encoding="utf-8"))["config"]["seed"] == 5
