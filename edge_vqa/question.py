@@ -61,8 +61,8 @@ class EncodedQuestion:
 
     @property
     def understood(self) -> bool:
-        """False when no word is known, or when more than a third of the words are not."""
-        return len(self.unknown) * 3 <= len(self.words)
+        """False when half of the words or more are unknown. (The model itself judges the rest.)"""
+        return len(self.unknown) * 2 < len(self.words)
 
 
 class Vocabulary:

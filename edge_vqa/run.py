@@ -151,7 +151,8 @@ def _answer_all(vqa: VQA, options: argparse.Namespace, questions: list[str]) -> 
 def _as_text(name: str, answer: Answer, several: bool, top: int | None) -> str:
     text = answer.text
     if not answer.understood:
-        text = f"không hiểu câu hỏi (từ lạ: {', '.join(answer.unknown_words)}); đoán: {text}"
+        words = f" (từ lạ: {', '.join(answer.unknown_words)})" if answer.unknown_words else ""
+        text = f"không hiểu câu hỏi{words}; đoán: {text}"
     if several:
         text = f"{name}: {answer.question} → {text}"
     if top:

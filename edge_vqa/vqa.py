@@ -27,7 +27,7 @@ class Answer:
     attention: tuple[tuple[float, ...], ...] | None
     """Where the model looked: rows from the top of cells from the left, summing to 1. None: it has no attention."""
     understood: bool = True
-    """False when too few of the question's words are known; `text` is then a guess."""
+    """False when the question is about something else or too few of its words are known; `text` is then a guess."""
     unknown_words: tuple[str, ...] = ()
     question: str = ""
     timings: dict[str, float] = field(default_factory=dict)
@@ -89,7 +89,9 @@ class VQA:
         self, question: str, encoded: EncodedQuestion, logits: Sequence[float], attention: Sequence[float],
         top: int, timings: dict[str, float],
     ) -> Answer:  # fmt: skip
-        probabilities = _softmax(logits, self.model.temperature)
+        # The last logit stands for a question that has no answer; it does not compete with the answers themselves.
+        refused = _softmax(logits, 1.0)[-1] > 0.5
+        probabilities = _softmax(logits[:-1], self.model.temperature)
         ranked = sorted(zip(probabilities, self.model.answers), key=lambda pair: -pair[0])[: max(1, top)]
         named = [(text, probability) for probability, text in ranked]
         cells = self.model.cells
@@ -101,7 +103,7 @@ class VQA:
             confidence=named[0][1],
             alternatives=tuple(named[1:]),
             attention=rows,
-            understood=encoded.understood,
+            understood=encoded.understood and not refused,
             unknown_words=encoded.unknown,
             question=question,
             timings=timings,

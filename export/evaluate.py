@@ -20,13 +20,14 @@ import torch
 
 from edge_vqa import VQA
 from edge_vqa.errors import DataError, EdgeVQAError
-from edge_vqa.question import strip_accents
+from edge_vqa.question import Vocabulary, strip_accents
 
 from . import phrasing, plots
 from .data import Dataset, load_dataset
 from .metrics import baselines, confusion, fit_temperature, pointing_game, reliability, summary
+from .models import Network
 from .run_folder import RunFolder
-from .scoring import Predictions, predict
+from .scoring import Predictions, encode_questions, predict
 from .views import Pictures
 
 TYPED: dict[str, Callable[[str], str]] = {
@@ -61,6 +62,7 @@ def evaluate(run: RunFolder, dataset: Dataset, split: str, out: Path) -> tuple[d
     result["baselines"] = baselines(dataset.splits["train"], p.examples)
     result["accuracy_as_typed"] = {name: run_on(ask).accuracy for name, ask in TYPED.items()}
     result["accuracy_rephrased"] = _rephrased(p.examples, run_on)
+    result["refused"] = _refused(p, network, vocabulary)
     if network.shape.attention:
         result["pointing_game"] = pointing_game(p, dataset)
     if result["accuracy_by_kind"].get("name") is not None:
@@ -77,6 +79,26 @@ def evaluate(run: RunFolder, dataset: Dataset, split: str, out: Path) -> tuple[d
         reliability(p, temperature), result["calibration_error"], out / f"{split}-calibration.png", network.shape.name
     )
     return result, p
+
+
+@torch.inference_mode()
+def _refused(p: Predictions, network: Network, vocabulary: Vocabulary) -> dict[str, float]:
+    """Share of the split's questions wrongly called unanswerable, and of held-out unanswerable ones rightly so.
+
+    The latter are asked about a grey picture: nothing but the question can give them away.
+    """
+    device = next(network.parameters()).device
+    questions = phrasing.OFF_TOPIC_HELD_OUT
+    ids, lengths = encode_questions(questions, vocabulary)
+    grey = network.encoder(torch.full((1, 3, 224, 224), 128.0, device=device)).expand(len(questions), -1, -1, -1)
+    logits, _ = network.head(grey, ids.to(device), lengths.to(device))
+    noticed = logits.softmax(-1)[:, -1] > 0.5
+    unknown = torch.tensor([not vocabulary.encode(q).understood for q in questions])
+    return {
+        "wrongly": float((p.refused > 0.5).float().mean()),
+        "rightly": float((noticed.cpu() | unknown).float().mean()),
+        "held_out_questions": len(questions),
+    }
 
 
 def _rephrased(examples: list[Any], run_on: Callable[[Callable[[str], str]], Predictions]) -> float:

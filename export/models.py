@@ -1,8 +1,9 @@
 """The four networks: an encoder that sees a picture once, a head that reads a question and answers it.
 
     pixels [B,3,H,W] uint8 values as float ──► Encoder ──► features [B, C, h, w]      (h = H / 32)
-    ids [N,L], lengths [N], features [N,C,h,w] ──► Head ──► logits [N, answers], attention [N, h, w]
+    ids [N,L], lengths [N], features [N,C,h,w] ──► Head ──► logits [N, answers + 1], attention [N, h, w]
 
+The last logit stands for "this question cannot be answered from such a picture".
 C is `width` below. The encoder ends in a 1x1 projection and the cells' positions, so that everything that depends on
 the picture alone is computed once a picture and a further question costs only the head.
 """
@@ -135,7 +136,7 @@ class Head(nn.Module):
         self.join_picture = nn.Linear(pools * shape.width, shape.joint)
         self.join_question = nn.Linear(shape.hidden, shape.joint)
         self.dropout = nn.Dropout(shape.dropout)
-        self.answer = nn.Linear(shape.joint, shape.answers)
+        self.answer = nn.Linear(shape.joint, shape.answers + 1)
         nn.init.ones_(self.scale.bias)
 
     def read(self, ids: Tensor, lengths: Tensor) -> Tensor:

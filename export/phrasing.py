@@ -159,6 +159,60 @@ _OPENINGS = (
 _CLOSINGS = ("vậy", "thế", "ạ", "nhỉ", "vậy bạn", "vậy ta", "hả", "ta", "á", "thế nhỉ", "vậy em", "nhé", "đây")
 
 
+_OFF_TOPIC = [
+    "thời tiết hôm nay thế nào", "hôm nay trời có mưa không", "hôm nay là thứ mấy", "bây giờ là mấy giờ", "mấy giờ rồi",
+    "hôm nay ngày bao nhiêu", "xin chào", "chào bạn", "bạn tên là gì", "bạn là ai", "bạn bao nhiêu tuổi", "bạn khỏe không",
+    "cảm ơn bạn", "tạm biệt", "hát cho tôi nghe một bài", "kể chuyện cười đi", "mở nhạc đi", "bật đèn lên", "tắt máy đi",
+    "thủ đô của Việt Nam là gì", "ai là tổng thống Mỹ", "dân số Hà Nội là bao nhiêu", "một cộng một bằng mấy",
+    "hai nhân ba bằng bao nhiêu", "đội nào vô địch bóng đá", "giá vàng hôm nay bao nhiêu", "giá xăng bao nhiêu",
+    "món này bao nhiêu tiền", "món này giá bao nhiêu", "cái này bán bao nhiêu", "tính tiền giúp tôi", "cho tôi xem thực đơn",
+    "món này có ngon không", "món này ngon không", "món này có cay không", "món này có mặn không", "món này có ngọt không",
+    "món này bao nhiêu calo", "món này có bao nhiêu calo", "ăn món này có béo không", "ăn món này có tốt không",
+    "cách nấu món này", "món này nấu như thế nào", "nấu món này mất bao lâu", "công thức món này là gì",
+    "ở đâu bán món này", "quán nào bán món này ngon", "món này của nước nào", "món này xuất xứ từ đâu", "ai nấu món này",
+    "nhà vệ sinh ở đâu", "đường đến sân bay đi thế nào", "mật khẩu wifi là gì", "quán mở cửa lúc mấy giờ", "mấy giờ đóng cửa",
+    "tôi muốn đặt bàn", "gọi cho mẹ tôi", "nhắn tin cho anh Nam", "tôi buồn quá", "tôi yêu bạn", "bạn có người yêu chưa",
+    "con mèo này dễ thương quá", "xe máy của tôi bị hỏng", "điện thoại này giá bao nhiêu", "máy tính này chạy hệ điều hành gì",
+    "dịch câu này sang tiếng Anh", "tiếng Anh của con chó là gì", "viết một bài văn", "giải phương trình bậc hai",
+    "trái đất quay quanh mặt trời", "ai phát minh ra bóng đèn", "năm nay là năm con gì", "tết năm nay vào ngày nào",
+    "người trong ảnh là ai", "có mấy người trong ảnh", "ảnh này chụp ở đâu", "ảnh này chụp khi nào", "ai chụp ảnh này",
+    "cái bàn màu gì", "cái ghế này làm bằng gì", "xe này màu gì", "nhà này có mấy tầng", "áo của bạn màu gì",
+    "con vật này là con gì", "cây này là cây gì", "hoa này là hoa gì", "đây là xe gì", "đây là điện thoại gì", "logo này là gì",
+    "hello", "how are you", "what is the weather", "what time is it", "who are you", "thank you", "ok", "test", "alo",
+    "lịch học ngày mai", "bài tập về nhà", "phim này hay không", "bài hát này tên gì", "quyển sách này của ai",
+]  # fmt: skip
+"""Questions that the model cannot answer from a picture of food; it learns to say so."""
+
+OFF_TOPIC_HELD_OUT = [
+    "ngày mai trời có nắng không", "bây giờ là tháng mấy", "thủ tướng nước Anh tên gì", "hà nội cách sài gòn bao xa",
+    "gọi taxi giúp tôi", "bạn thích đi du lịch ở đâu", "món này có đắt không", "món này để tủ lạnh được bao lâu",
+    "làm sao để giảm cân", "học phí một năm là bao nhiêu", "con mèo nặng mấy kí", "chiếc xe đạp này của hãng nào",
+    "ai viết truyện kiều", "sông nào dài nhất thế giới", "mở cửa sổ ra", "tỷ số trận đấu hôm qua", "bạn sinh năm nào",
+    "good morning", "where is the station", "asdf qwer zxcv", "chuyến bay mấy giờ cất cánh", "vé xem phim bao nhiêu tiền",
+    "máy giặt bị hỏng phải làm sao", "tại sao bầu trời màu xanh", "người đàn ông này bao nhiêu tuổi",
+]  # fmt: skip
+"""The same kind of questions, never used in training: for measuring how many are noticed."""
+
+
+def off_topic(words: list[str], rng: random.Random) -> str:
+    """A question that cannot be answered: another subject, an unknown thing, or words without order.
+
+    `words` are known words to draw the last sort from. The nonsense word in the second sort stands for any thing that
+    the vocabulary lacks.
+    """
+    sort = rng.random()
+    if sort < 0.55:
+        text = rng.choice(_OFF_TOPIC)
+        return f"{text} {rng.choice(_CLOSINGS)}" if rng.random() < 0.2 else text
+    if sort < 0.75:
+        kind = rng.choice(("presence", "yesno", "count", "side", "colour_of"))
+        return rng.choice(_MORE[kind]).format(x=rng.choice((_NONSENSE, f"{_NONSENSE} {_NONSENSE}")))
+    return " ".join(rng.choice(words) if rng.random() < 0.6 else _NONSENSE for _ in range(rng.randint(1, 8)))
+
+
+_NONSENSE = "qwx"
+
+
 def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("^" + re.escape(template).replace(r"\{x\}", "(.+)") + "$")
 
@@ -233,7 +287,7 @@ def every_text() -> list[str]:
     texts = [way.replace("{x}", " ") for ways in _MORE.values() for way in ways]
     texts += [s for names in _SYNONYMS.values() for s in names]
     texts += [p for places in _PLACES.values() for p in places]
-    return [*texts, *_OPENINGS, *_CLOSINGS]
+    return [*texts, *_OPENINGS, *_CLOSINGS, *_OFF_TOPIC]
 
 
 def own_way(asked: Asked, rng: random.Random) -> str:

@@ -21,6 +21,8 @@ class Predictions:
     examples: list[Example]
     logits: Tensor
     """[N, answers] float32."""
+    refused: Tensor
+    """[N] float32: probability that the question has no answer."""
     looked: Tensor
     """[N, h, w] float32."""
     truth: Tensor
@@ -65,7 +67,8 @@ def predict(
     ]
     index = {a: i for i, a in enumerate(answers)}
     truth = torch.tensor([index.get(e.answer, -1) for e in examples])
-    return Predictions(examples, torch.cat([p[0] for p in parts]).cpu(), torch.cat([p[1] for p in parts]).cpu(), truth)
+    logits, looked = (torch.cat([p[i] for p in parts]).cpu() for i in range(2))
+    return Predictions(examples, logits[:, :-1], logits.softmax(-1)[:, -1], looked, truth)
 
 
 def accuracy_on(

@@ -50,6 +50,8 @@ class Augment:
     rephrase: float = 0.0
     """Share of questions that are asked in another way (see phrasing)."""
     lose_words: float = 0.0
+    off_topic: float = 0.0
+    """Share of views that come with one question that has no answer (see phrasing)."""
     fresh_negatives: float = 0.0
     """Share of có/không questions with the answer không that ask about another absent thing each epoch."""
 
@@ -240,6 +242,9 @@ class Views(TorchDataset):
         boxes = [seen for seen, _ in visible]
         whole = len(visible) == len(scene.boxes) and all(share >= 0.6 for _, share in visible)
         rows = [r for e in self.examples[name] if (r := self._row(e, view, scene, boxes, whole, rng)) is not None]
+        if rng.random() < self.augment.off_topic:
+            text = phrasing.off_topic(list(self.vocabulary.words), rng)
+            rows.append(Row(self._ids(text, rng), len(self.answer_ids)))
         pixels = view.cut(self.pictures.pixels[index], self.side)
         if self.augment.erase and rng.random() < self.augment.erase:
             pixels = erase(pixels, boxes, rng)

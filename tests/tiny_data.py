@@ -80,4 +80,5 @@ light = 0.1
 rephrase = 0.3
 lose_words = 0.05
 fresh_negatives = 0.5
+off_topic = 0.3
 """

@@ -21,7 +21,10 @@ class Engine(Protocol):
         """Side * side * 3 bytes, RGB, row by row -> what `answer` needs to know of the picture (opaque)."""
 
     def answer(self, features: Any, ids: Sequence[int]) -> tuple[list[float], list[float]]:
-        """Word ids -> logits (one an answer) and attention (cells * cells, row by row, summing to 1)."""
+        """Word ids -> logits and attention (cells * cells, row by row, summing to 1).
+
+        Logits are one an answer, in the model's order, and a last one for a question that has no answer.
+        """
 
 
 ENGINES = {"onnx": "onnxruntime"}

@@ -16,7 +16,13 @@ def predictions(rows: list[tuple[str, str, str, list[float]]], looked: torch.Ten
     examples = [Example(str(n), f"{n}.jpg", q, a, k) for n, (k, q, a, _) in enumerate(rows)]
     logits = torch.tensor([r[3] for r in rows])
     truth = torch.tensor([ANSWERS.index(a) if a in ANSWERS else -1 for _, _, a, _ in rows])
-    return Predictions(examples, logits, torch.full((len(rows), 2, 2), 0.25) if looked is None else looked, truth)
+    return Predictions(
+        examples,
+        logits,
+        torch.zeros(len(rows)),
+        torch.full((len(rows), 2, 2), 0.25) if looked is None else looked,
+        truth,
+    )
 
 
 def test_summary_by_hand() -> None:
@@ -45,7 +51,7 @@ def test_temperature_is_found() -> None:
     honest = torch.randn(4000, 4, generator=generator) * 2
     truth = torch.multinomial(honest.softmax(-1), 1, generator=generator).squeeze(1)
     examples = [Example("", "", "", ANSWERS[t]) for t in truth.tolist()]
-    p = Predictions(examples, honest * 1.7, torch.zeros(4000, 1, 1), truth)
+    p = Predictions(examples, honest * 1.7, torch.zeros(4000), torch.zeros(4000, 1, 1), truth)
     assert fit_temperature(p) == pytest.approx(1.7, abs=0.12)
 
 

@@ -13,7 +13,7 @@ def test_shapes_and_attention(name: str) -> None:
     ids, lengths = torch.randint(2, 20, (3, 6)), torch.tensor([6, 1, 4])
     for side in (64, 96):
         logits, looked = network(torch.rand(3, 3, side, side) * 255, ids, lengths)
-        assert logits.shape == (3, 7)
+        assert logits.shape == (3, 8)
         assert looked.shape == (3, side // 32, side // 32)
         torch.testing.assert_close(looked.sum((1, 2)), torch.ones(3))
         assert (looked.std() > 1e-6) == network.shape.attention
