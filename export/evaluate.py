@@ -23,7 +23,7 @@ from edge_vqa.errors import DataError, EdgeVQAError
 from edge_vqa.question import Vocabulary, strip_accents
 
 from . import phrasing, plots
-from .data import Dataset, load_dataset
+from .data import Dataset, Example, load_dataset
 from .metrics import baselines, confusion, fit_temperature, pointing_game, reliability, summary
 from .models import Network
 from .run_folder import RunFolder
@@ -61,7 +61,8 @@ def evaluate(run: RunFolder, dataset: Dataset, split: str, out: Path) -> tuple[d
     result |= summary(p, temperature)
     result["baselines"] = baselines(dataset.splits["train"], p.examples)
     result["accuracy_as_typed"] = {name: run_on(ask).accuracy for name, ask in TYPED.items()}
-    result["accuracy_rephrased"] = _rephrased(p.examples, run_on)
+    result["accuracy_rephrased"] = _rephrased(phrasing.rephrase, p.examples, run_on)
+    result["accuracy_rephrased_unheard"] = _rephrased(phrasing.rephrase_unheard, p.examples, run_on)
     result["refused"] = _refused(p, network, vocabulary)
     if network.shape.attention:
         result["pointing_game"] = pointing_game(p, dataset)
@@ -101,10 +102,14 @@ def _refused(p: Predictions, network: Network, vocabulary: Vocabulary) -> dict[s
     }
 
 
-def _rephrased(examples: list[Any], run_on: Callable[[Callable[[str], str]], Predictions]) -> float:
-    """Accuracy when every question is asked in another way (ways that training uses too; one draw, seed 0)."""
+def _rephrased(
+    how: Callable[[str, str, random.Random], str],
+    examples: list[Example],
+    run_on: Callable[[Callable[[str], str]], Predictions],
+) -> float:
+    """Accuracy when every question is asked in another way (one draw, seed 0)."""
     rng = random.Random(0)
-    asked = iter([phrasing.rephrase(e.kind, e.question, rng) for e in examples])
+    asked = iter([how(e.kind, e.question, rng) for e in examples])
     return run_on(lambda _: next(asked)).accuracy
 
 

@@ -20,7 +20,8 @@ class BoxSupervision(nn.Module):
         super().__init__()
         self.things = nn.Conv2d(width, max(things, 1), 1)
         self.dishes = nn.Linear(width, max(dishes, 1))
-        nn.init.constant_(self.things.bias, -4.0)
+        assert self.things.bias is not None
+        nn.init.constant_(self.things.bias, -4.0)  # most things are in few cells
 
     def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B,C,h,w] -> logits of things per cell [B,T,h,w], of things in the picture [B,T], of the dish [B,D]."""

@@ -123,6 +123,31 @@ _MORE = {
     ],
 }  # fmt: skip
 
+_HELD_OUT = {
+    "name": [
+        "cho mình hỏi đây là món ăn gì thế", "đây là món ăn nào", "tên của món ăn trong bức hình", "mình đang nhìn thấy món gì vậy",
+        "món được chụp là món gì", "đồ ăn trong ảnh gọi là gì",
+    ],
+    "category": ["món này nằm trong nhóm món nào", "xếp món này vào loại gì", "món ăn đây thuộc dạng nào"],
+    "main": ["món này dùng nguyên liệu gì là chính", "thứ chủ yếu trong món ăn là gì", "đồ ăn này làm bằng nguyên liệu gì"],
+    "presence": [
+        "liệu có {x} ở trong món này không", "hình chụp có {x} không vậy", "món ăn trong ảnh có kèm {x} không",
+        "tìm xem có {x} trong ảnh không", "có chút {x} nào trong món này không",
+    ],
+    "sauce": ["món ăn có đi cùng nước chấm không", "thấy nước chấm trong ảnh không"],
+    "yesno": [
+        "món đang thấy là {x} phải chứ", "đây chính là {x} đúng chứ", "có đúng món này là {x} không",
+        "món ăn được chụp có phải {x} không",
+    ],
+    "colour": ["món ăn này có màu sắc gì là chính", "nhìn món này có màu gì nhất", "màu chiếm nhiều nhất là màu nào"],
+    "colour_of": ["{x} đang có màu gì", "nhìn {x} có màu gì"],
+    "side": ["{x} được đặt bên trái hay bên phải", "{x} nằm về phía nào của ảnh"],
+    "tray": ["trong bữa ăn có tổng cộng bao nhiêu món", "khay cơm gồm mấy món"],
+    "count": ["đếm được bao nhiêu {x}", "có tổng cộng mấy {x} trong hình"],
+    "where": ["món đặt {x} tên là gì", "nằm {x} là món nào"],
+}  # fmt: skip
+"""Ways of asking that training never hears: for measuring how well unheard ones are understood."""
+
 _PLACES = {
     "bên phải": ["bên phải", "phía bên phải", "phía phải", "phía tay phải"],
     "bên trái": ["bên trái", "phía bên trái", "phía trái", "phía tay trái"],
@@ -276,10 +301,10 @@ def rephrase(kind: str, question: str, rng: random.Random) -> str:
     return text
 
 
-def drop_words(words: list[str], rate: float, rng: random.Random) -> list[str]:
-    """Each word is lost with probability rate / 2; at least one stays. (The other half becomes 'unknown' later.)"""
-    kept = [w for w in words if rng.random() >= rate / 2]
-    return kept or words[:1]
+def rephrase_unheard(kind: str, question: str, rng: random.Random) -> str:
+    """Like rephrase, in ways that training never hears."""
+    asked = parse(kind, question)
+    return question if asked is None else rng.choice(_HELD_OUT[asked.ways]).format(x=asked.thing)
 
 
 def every_text() -> list[str]:

@@ -35,7 +35,7 @@ def draw_confusion(labels: list[str], counts: Any, path: Path, title: str) -> No
     shares = counts.float() / counts.sum(1, keepdim=True).clamp_min(1)
     size = 3 + 0.22 * len(labels)
     figure, axes = plt.subplots(figsize=(size, size), layout="constrained")
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
     axes.set_yticks(
         range(len(labels) - 1), [f"{name} ({n})" for name, n in zip(labels, counts.sum(1).tolist())], fontsize=7

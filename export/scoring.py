@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edge_vqa.question import Vocabulary
 
 from .data import Dataset, Example
+from .models import Network
 from .views import Pictures
 
 
@@ -49,7 +50,7 @@ def encode_questions(questions: list[str], vocabulary: Vocabulary) -> tuple[Tens
 
 @torch.inference_mode()
 def predict(
-    network: nn.Module, dataset: Dataset, split: str, vocabulary: Vocabulary, answers: list[str], side: int,
+    network: Network, dataset: Dataset, split: str, vocabulary: Vocabulary, answers: list[str], side: int,
     ask: Callable[[str], str] = lambda q: q, pictures: Pictures | None = None,
 ) -> Predictions:  # fmt: skip
     """Predict every question of a split; `ask` changes each question's text first."""
@@ -72,7 +73,7 @@ def predict(
 
 
 def accuracy_on(
-    network: nn.Module, dataset: Dataset, split: str, vocabulary: Vocabulary, answers: list[str], side: int
+    network: Network, dataset: Dataset, split: str, vocabulary: Vocabulary, answers: list[str], side: int
 ) -> float:
     """Share of the split's questions answered right."""
     return predict(network, dataset, split, vocabulary, answers, side).accuracy

@@ -60,5 +60,5 @@ def _load_backbone(network: Network, weights: dict[str, torch.Tensor]) -> None:
     # torchvision's architecture, the difference moves into the running variance.
     if network.shape.name.startswith("mobilenetv2"):
         for m in network.encoder.backbone.modules():
-            if isinstance(m, torch.nn.BatchNorm2d):
+            if isinstance(m, torch.nn.BatchNorm2d) and m.running_var is not None:
                 m.running_var += 1e-3 - m.eps

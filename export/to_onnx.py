@@ -55,8 +55,9 @@ def fold_batchnorm(network: Network) -> Network:
     for module in list(folded.modules()):
         if isinstance(module, nn.Sequential):
             for i in range(len(module) - 1):
-                if isinstance(module[i], nn.Conv2d) and isinstance(module[i + 1], nn.BatchNorm2d):
-                    module[i], module[i + 1] = fuse_conv_bn_eval(module[i], module[i + 1]), nn.Identity()
+                convolution, normalisation = module[i], module[i + 1]
+                if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d):
+                    module[i], module[i + 1] = fuse_conv_bn_eval(convolution, normalisation), nn.Identity()
     return folded
 
 
@@ -105,6 +106,7 @@ def _export(
             opset_version=OPSET,
             verbose=False,
         )
+    assert program is not None
     # The LSTM's gates are put into ONNX's order when the graph is written, not each time it is loaded.
     folded = onnxscript.optimizer.optimize(
         program.model_proto, input_size_limit=_FOLDED_BYTES, output_size_limit=_FOLDED_BYTES
@@ -150,7 +152,7 @@ class _Reader(CalibrationDataReader):
             {"x": ((p.float() - PIXEL_ZERO) * PIXEL_SCALE).numpy()} for p in pictures.split(1)
         )
 
-    def get_next(self) -> dict[str, np.ndarray] | None:  # type: ignore[override]
+    def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self._batches, None)
 
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +104,8 @@ class Trainer:
         self.network = Network(Shape(config.model, len(self.vocabulary), len(self.answers), **config.sizes))
         start_encoder(self.network, config.start)
         boxes = BoxSupervision(self.network.shape.width, len(self.labels.things), len(self.labels.dishes))
-        self.module = TrainingModule(self.network, boxes, config).to(self.device, memory_format=torch.channels_last)
+        self.module = TrainingModule(self.network, boxes, config).to(self.device)
+        self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parallel: nn.Module = self.module
         if self.world > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
@@ -139,11 +141,16 @@ class Trainer:
             if self.world > 1:
                 dist.barrier()
         if self.rank == 0:
-            self.folder.save_weights(self.average.module)
+            self.folder.save_weights(self.averaged)
             self.folder.draw_curves()
 
+    @property
+    def averaged(self) -> Network:
+        """The network with the running average of the weights."""
+        return cast(Network, self.average.module)
+
     def _measure(self, split: str) -> float:
-        return accuracy_on(self.average.module, self.dataset, split, self.vocabulary, self.answers, self.config.side)
+        return accuracy_on(self.averaged, self.dataset, split, self.vocabulary, self.answers, self.config.side)
 
     def train_epoch(self) -> dict[str, float | int]:
         """One epoch; returns its mean losses (over questions, views and known labels) and training accuracy."""
@@ -180,7 +187,7 @@ class Trainer:
         record |= {k: sums[k] / sums["views"] for k in ("look", "cover", "things", "dish")}
         return record
 
-    def _loader(self, augment: Augment, side: int) -> DataLoader:
+    def _loader(self, augment: Augment, side: int) -> DataLoader[Any]:
         views = Views(
             self.dataset, "train", self.pictures, self.vocabulary, self.answers, augment, side, self.config.seed
         )
@@ -234,8 +241,8 @@ class Trainer:
         )
 
     def save(self) -> None:
-        parts = {"module": self.module, "average": self.average, "optimizer": self.optimizer}
-        self.folder.save_checkpoint({"epoch": self.epoch, **{k: part.state_dict() for k, part in parts.items()}})
+        state = {"module": self.module.state_dict(), "average": self.average.state_dict()}
+        self.folder.save_checkpoint({"epoch": self.epoch, **state, "optimizer": self.optimizer.state_dict()})
 
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)

@@ -213,7 +213,7 @@ def focus_label(kind: str, question: str, answer: str, labels: Iterable[str]) ->
     return None
 
 
-class Views(TorchDataset):
+class Views(TorchDataset[tuple[Tensor, list[Row], list[Box], Scene]]):
     """Items are (epoch, picture number) -> (pixels [3,S,S] uint8, rows, boxes in view, scene)."""
 
     def __init__(

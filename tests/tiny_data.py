@@ -18,7 +18,7 @@ needs_vnfood = pytest.mark.skipif(
 )
 
 
-def make_dataset(folder: Path, count: int = 24) -> Path:
+def make_dataset(folder: Path, count: int = 48) -> Path:
     """Write train.csv, val.csv, boxes.jsonl and images/ below `folder`."""
     rng = random.Random(3)
     (folder / "images").mkdir(parents=True)

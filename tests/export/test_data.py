@@ -18,7 +18,7 @@ def replace_in(file: Path, old: str, new: str) -> None:
 
 def test_a_folder_is_read(tiny_data: Path) -> None:
     dataset = load_dataset(tiny_data)
-    assert {k: len(v) for k, v in dataset.splits.items()} == {"train": 108, "val": 36, "test": 0}
+    assert {k: len(v) for k, v in dataset.splits.items()} == {"train": 216, "val": 72, "test": 0}
     assert dataset.answers() == sorted(
         ["cà chua", "chuối", "cơm", "có", "không", "đỏ", "vàng", "trắng", "bên trái", "bên phải"]
     )

@@ -50,6 +50,19 @@ def test_left_stays_left() -> None:
         assert "phải" not in text
 
 
+def test_unheard_ways_are_not_heard_in_training() -> None:
+    heard = {tuple(split_words(t)) for t in phrasing.every_text()}
+    for kind, question in (
+        ("name", "đây là món gì"),
+        ("presence", "món này có tôm không"),
+        ("side", "cơm ở bên trái hay bên phải"),
+    ):
+        for seed in range(40):
+            text = phrasing.rephrase_unheard(kind, question, random.Random(seed))
+            thing = phrasing.parse(kind, question).thing
+            assert tuple(split_words(text.replace(thing, " ") if thing else text)) not in heard
+
+
 def test_every_template_is_complete() -> None:
     for text in phrasing.every_text():
         assert "{" not in text

@@ -72,7 +72,7 @@ def trained(tmp_path_factory, tiny_data: Path) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     config = folder / "c.toml"
     config.write_text(
-        CONFIG.format(model="cnn-lstm-attention", epochs=16, dropout=0.0, crop=0.9, freeze="false"), encoding="utf-8"
+        CONFIG.format(model="cnn-lstm-attention", epochs=24, dropout=0.0, crop=0.9, freeze="false"), encoding="utf-8"
     )
     assert train.main(["--model", str(config), "--data", str(tiny_data), "--out", str(folder / "run")]) == 0
     return folder / "run"

@@ -30,15 +30,15 @@ def test_it_learns_the_tiny_data_set(tiny_data: Path, tiny_config, tmp_path: Pat
     out = tmp_path / "run"
     assert (
         train.main(
-            ["--model", str(tiny_config(epochs=24, dropout=0.0, crop=0.9)), "--data", str(tiny_data), "--out", str(out)]
+            ["--model", str(tiny_config(epochs=30, dropout=0.0, crop=0.9)), "--data", str(tiny_data), "--out", str(out)]
         )
         == 0
     )
     history = RunFolder(out).history()
-    assert len(history) == 24
+    assert len(history) == 30
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
-    # A network that does not look can have at most 4 of 6 kinds right half the time.
-    assert history[-1]["val_accuracy"] > 0.75
+    # Not looking leaves at most half of the questions right: names, colours, sides and balanced có/không.
+    assert history[-1]["val_accuracy"] > 0.9
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     network, vocabulary, answers, side = RunFolder(out).load()
     assert (side, len(answers), len(vocabulary)) == (64, 10, network.shape.words)
