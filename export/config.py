@@ -10,8 +10,8 @@ import tomllib
 
 from edge_vqa.errors import DataError
 
+from .augment import Augment
 from .models import NAMES
-from .views import Augment
 
 CONFIGS = Path(__file__).parent / "configs"
 

@@ -23,12 +23,13 @@ from torch.nn import functional as F
 
 from edge_vqa.errors import EdgeVQAError
 
+from .augment import Augment, relight
 from .data import Dataset, load_dataset
 from .models import Head, Network
 from .run_folder import RunFolder
 from .scoring import predict
 from .train import EpochOrder
-from .views import Augment, Batch, Collate, Labels, Pictures, Views, relight
+from .views import Batch, Collate, Labels, Pictures, Views
 
 log = logging.getLogger("export.heads")
 

@@ -16,9 +16,10 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from edge_vqa.question import strip_accents
 
+from .augment import coverage
 from .data import Dataset, Example
 from .scoring import Predictions
-from .views import coverage, focus_label
+from .views import focus_label
 
 REPORT_KINDS = ("name", "yesno", "colour", "sauce")
 """The four topics of the report that the four models come from."""

@@ -34,6 +34,7 @@ from edge_vqa.errors import DataError, EdgeVQAError
 from edge_vqa.question import Vocabulary, split_words
 
 from . import phrasing
+from .augment import Augment, blend, relight
 from .config import Config, load_config
 from .data import Dataset, load_dataset
 from .losses import BoxSupervision, Terms, terms
@@ -41,7 +42,7 @@ from .models import Network, Shape
 from .run_folder import RunFolder
 from .scoring import accuracy_on
 from .start import start_encoder
-from .views import Augment, Batch, Collate, Labels, Pictures, Views, blend, relight
+from .views import Batch, Collate, Labels, Pictures, Views
 
 log = logging.getLogger("export.train")
 

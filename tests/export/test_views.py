@@ -8,21 +8,10 @@ import pytest
 import torch
 
 from edge_vqa.question import Vocabulary
+from export.augment import Augment, View, blend, coverage, erase, relight
 from export.data import Box, load_dataset
 from export.train import build_vocabulary
-from export.views import (
-    Augment,
-    Collate,
-    Labels,
-    Pictures,
-    View,
-    Views,
-    blend,
-    coverage,
-    erase,
-    focus_label,
-    relight,
-)  # fmt: skip
+from export.views import Collate, Labels, Pictures, Views, focus_label
 
 
 def test_a_box_in_a_crop() -> None:
