@@ -95,11 +95,26 @@ class Vocabulary:
         return EncodedQuestion(tuple(words), tuple(ids), tuple(unknown))
 
     def _repair(self, word: str) -> str | None:
-        """The only known word one typing slip away; short words are left alone, they have too many neighbours."""
+        """The known word that was meant: typed without its input method, or the only one a typing slip away.
+
+        Short words are not searched for slips, they have too many neighbours.
+        """
+        plain = _undo_input_method(word)
+        if plain in self._ids:
+            return plain
         if len(word) < 4:
             return None
         near = [known for known in self.words if len(known) >= 4 and _one_slip_apart(word, known)]
         return near[0] if len(near) == 1 else None
+
+
+def _undo_input_method(word: str) -> str:
+    """Telex or VNI keystrokes that no input method turned into accents: 'nayf', 'na2y' -> 'nay', 'ddaay' -> 'day'."""
+    if any(c.isdigit() for c in word):
+        return "".join(c for c in word if not c.isdigit())
+    for typed, meant in (("aa", "a"), ("ee", "e"), ("oo", "o"), ("dd", "d"), ("w", "")):
+        word = word.replace(typed, meant)
+    return word[:-1] if len(word) > 1 and word[-1] in "sfrxj" else word
 
 
 def _one_slip_apart(a: str, b: str) -> bool:

@@ -45,6 +45,8 @@ def vocabulary() -> Vocabulary:
         "co tom trong mon nay ko",
         "có tôm tronng món này không",  # one slip in a long word
         "có tôm torng món này không",
+        "cos toom trong mons nayf khoong",  # Telex without its input method
+        "co1 to6m trong mo1n na2y kho6ng",  # VNI likewise
     ],
 )
 def test_ways_of_typing_give_the_same_ids(vocabulary: Vocabulary, typed: str) -> None:
