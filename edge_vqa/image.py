@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 ImageLike = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image, "np.ndarray[Any, Any]"]
 """A path, the bytes of a file, a PIL picture, or an array [H,W], [H,W,1], [H,W,3] or [H,W,4] (RGB order)."""
 
+FORMATS = frozenset(
+    {"JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF", "HEIF"}
+)
+"""Formats that are decoded (the last two where Pillow can). Others are refused: some make Pillow start programs."""
+
 MAX_PIXELS = 50_000_000
 """Larger pictures are refused before they are decoded."""
 
@@ -68,6 +73,8 @@ def _open(stream: Any, name: str, side: int) -> Image.Image:
         raise ImageError(f"{name}: not a picture that can be read") from error
     except Exception as error:
         raise ImageError(f"{name}: damaged picture ({error})") from error
+    if image.format not in FORMATS:
+        raise ImageError(f"{name}: {image.format} is not a format of pictures that is read")
     return _upright_rgb(image, name, side)
 
 
@@ -79,7 +86,7 @@ def _upright_rgb(image: Image.Image, name: str, draft: int | None) -> Image.Imag
     if width < 1 or height < 1:
         raise ImageError(f"{name}: the picture has no pixels")
     try:
-        if image.format == "JPEG" and draft is not None:
+        if image.format in ("JPEG", "MPO") and draft is not None:
             image.draft("RGB", (draft, draft))
         image.load()
         return _to_rgb(ImageOps.exif_transpose(image))

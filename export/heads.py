@@ -49,42 +49,50 @@ class FrozenViews:
         self.side, self.copies = config["side"], copies
         pictures = Pictures(dataset.image_paths, dataset.images("train"), config["store"])
         augment = Augment(**{**config["augment"], "crop": 0.6})
-        self.views = Views(dataset, "train", pictures, vocabulary, answers, augment, self.side, seed=12345)
+        views = Views(dataset, "train", pictures, vocabulary, answers, augment, self.side, seed=12345)
         self.collate = Collate(Labels.of(dataset), self.side // 32)
-        cells = self.side // 32
-        self.features = torch.empty(copies, len(self.views), network.shape.width, cells, cells, dtype=torch.float16)
+        self.count, cells = len(views), self.side // 32
+        self.features = torch.empty(copies, self.count, network.shape.width, cells, cells, dtype=torch.float16)
+        self.questions: list[list[Any]] = [[] for _ in range(copies)]
+        """What Views gives for each view, without the pixels."""
         network.eval()
         generator = torch.Generator().manual_seed(12345)
         with torch.inference_mode():
             for copy in range(copies):
-                for chosen in torch.arange(len(self.views)).split(32):
-                    pixels = torch.stack([self.views[copy, i][0] for i in chosen.tolist()]).float()
-                    features = network.encoder(relight(pixels, augment.light, generator))
-                    self.features[copy, chosen] = features.half()
+                for chosen in torch.arange(self.count).split(32):
+                    items = [views[copy, i] for i in chosen.tolist()]
+                    pixels = relight(torch.stack([i[0] for i in items]).float(), augment.light, generator)
+                    self.features[copy, chosen] = network.encoder(pixels).half()
+                    self.questions[copy] += [(torch.empty(0), *item[1:]) for item in items]
                 log.info("features of view %d of %d", copy + 1, copies)
 
     def batches(self, epoch: int, seed: int, size: int) -> Iterator[tuple[Tensor, Batch]]:
-        """Features [B,C,h,w] and the questions about them; views follow the epoch, phrasings too."""
-        order = EpochOrder(len(self.views), size, seed, 0, 1)
+        """Features [B,C,h,w] and the questions about them; each epoch takes the next of the views."""
+        order = EpochOrder(self.count, size, seed, 0, 1)
         order.epoch = epoch
+        copy = epoch % self.copies
         for keys in order:
-            copy = epoch % self.copies
             chosen = [i for _, i in keys]
-            yield self.features[copy, chosen].float(), self.collate([self.views[copy, i] for i in chosen])
+            yield self.features[copy, chosen].float(), self.collate([self.questions[copy][i] for i in chosen])
 
 
-def train_head(network: Network, frozen: FrozenViews, seed: int, epochs: int, smoothing: float, look: float) -> None:
+def train_head(
+    network: Network, frozen: FrozenViews, seed: int, epochs: int, batch_size: int, smoothing: float, look: float
+) -> None:
     """Replace the network's head by a new one, trained with this seed."""
     torch.manual_seed(seed)
     network.head = Head(network.shape)
     optimizer = torch.optim.AdamW(network.head.parameters(), lr=2e-3, weight_decay=0.02)
-    total = epochs * max(1, len(frozen.views) // 48)
+    total = epochs * max(1, frozen.count // batch_size)
     step = 0
     network.train()
     for epoch in range(epochs):
-        for features, batch in frozen.batches(epoch, seed, 48):
+        for features, batch in frozen.batches(epoch, seed, batch_size):
             for group in optimizer.param_groups:
-                group["lr"] = 2e-3 * min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / total))
+                warm = min(1.0, (step + 1) / min(50, total / 10))
+                group["lr"] = 2e-3 * warm * 0.5 * (1 + math.cos(math.pi * step / total))
+                    2e-3 * min(1.0, (step + 1) / min(50, total / 10)) * 0.5 * (1 + math.cos(math.pi * step / total))
+                )
             logits, looked = network.head(features[batch.of], batch.ids, batch.lengths)
             loss = F.cross_entropy(logits, batch.answers, ignore_index=-1, label_smoothing=smoothing)
             if network.shape.attention:
@@ -114,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows = []
         for seed in options.seeds:
             loss = config["loss"]
-            train_head(network, frozen, seed, options.epochs, loss["label_smoothing"], loss["look"])
+            train_head(network, frozen, seed, options.epochs, config["batch"], loss["label_smoothing"], loss["look"])
             row: dict[str, Any] = {"seed": seed}
             for split in ("val", "test"):
                 if dataset.splits[split]:

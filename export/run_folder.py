@@ -45,6 +45,15 @@ class RunFolder:
         about |= {"answers": answers, "things": labels.things, "dishes": labels.dishes}
         self._write("run.json", json.dumps(about, ensure_ascii=False, indent=1).encode())
 
+    def refuse_other(self, config: Config) -> None:
+        """Raises DataError when the folder's run has another configuration than `config`."""
+        old, new = self.about()["config"], json.loads(json.dumps(asdict(config)))
+        changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+        if changed:
+            raise DataError(
+                f"{self.path}: holds a run with other settings ({', '.join(changed)}); give another --out, or delete it"
+            )
+
     def about(self) -> dict[str, Any]:
         """What `begin` wrote. Raises DataError when the folder holds no run."""
         file = self.path / "run.json"

@@ -97,6 +97,8 @@ class Trainer:
         self.device = torch.device("cpu")
         if torch.cuda.is_available():
             self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        if config.batch < self.world:
+            raise DataError(f"a batch of {config.batch} cannot be shared by {self.world} processes")
         torch.manual_seed(config.seed)
         self.answers = dataset.answers()
         self.vocabulary = Vocabulary(build_vocabulary(dataset))
@@ -127,6 +129,7 @@ class Trainer:
     def run(self) -> None:
         """Train to the end of the last stage, resuming from the folder's checkpoint where there is one."""
         if self.folder.checkpoint.is_file():
+            self.folder.refuse_other(self.config)
             self.load(self.folder.checkpoint)
             log.info("going on after epoch %d", self.epoch)
         elif self.rank == 0:
@@ -213,33 +216,26 @@ class Trainer:
         pixels = blend(batch.pixels.float(), self.config.augment.blend, generator)
         pixels = relight(pixels, self.config.augment.light, generator)
         t = self.parallel(batch, pixels.contiguous(memory_format=torch.channels_last))
-        counts = torch.tensor([float(len(batch.answers)), float(len(batch.pixels))])
+        counts = torch.tensor([float(len(batch.answers)), float(len(batch.pixels))], device=self.device)
         local = counts.clone()
         if self.world > 1:
             dist.all_reduce(counts)
         questions, views = (max(1.0, c) for c in counts.tolist())
         w = self.config.loss
-        loss = (t.answers + w.look * t.look) / questions + (
-            w.cover * t.cover + w.things * t.things + w.dish * t.dish
-        ) / views
+        on_boxes = w.cover * t.cover + w.things * t.things + w.dish * t.dish
+        loss = (t.answers + w.look * t.look) / questions + on_boxes / views
         self.optimizer.zero_grad(set_to_none=True)
         # DistributedDataParallel divides gradients by the number of processes; these losses are shares of one sum.
         (loss * self.world).backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), 5.0)
         self.optimizer.step()
         self.average.update_parameters(self.network)
-        sums = torch.tensor(
-            [float(x.detach()) for x in (t.answers, t.correct, t.look, t.cover, t.things, t.dish)] + local.tolist()
-        )
+        parts = [x.detach().float() for x in (t.answers, t.correct, t.look, t.cover, t.things, t.dish)]
+        sums = torch.cat([torch.stack(parts), local])
         if self.world > 1:
             dist.all_reduce(sums)
-        return dict(
-            zip(
-                ("answers", "correct", "look", "cover", "things", "dish", "questions", "views"),
-                sums.tolist(),
-                strict=True,
-            )
-        )
+        names = ("answers", "correct", "look", "cover", "things", "dish", "questions", "views")
+        return dict(zip(names, sums.tolist(), strict=True))
 
     def save(self) -> None:
         state = {"module": self.module.state_dict(), "average": self.average.state_dict()}

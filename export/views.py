@@ -232,7 +232,8 @@ class Collate:
         self.labels, self.cells = labels, cells
 
     def __call__(self, items: list[tuple[Tensor, list[Row], list[Box], Scene]]) -> Batch:
-        rows = [(n, r) for n, item in enumerate(items) for r in item[1]]
+        # A batch whose questions were all about what is out of view still needs one row; it has no answer to learn.
+        rows = [(n, r) for n, item in enumerate(items) for r in item[1]] or [(0, Row([UNKNOWN], -1))]
         ids = torch.zeros(len(rows), max((len(r.ids) for _, r in rows), default=1), dtype=torch.int64)
         focus = torch.zeros(len(rows), self.cells, self.cells)
         cover = torch.zeros(len(items), len(self.labels.things), self.cells, self.cells)

@@ -127,6 +127,20 @@ def test_a_large_jpeg_is_decoded_scaled_and_stays_at_least_the_side() -> None:
     assert load_image(encoded(two_halves(400, 300), "JPEG"), 224).size == (400, 300)
 
 
+def test_a_phone_picture_in_two_parts_is_decoded_scaled_too() -> None:
+    data = encoded(two_halves(3000, 2000), "MPO", save_all=True, append_images=[Image.new("RGB", (300, 200))])
+    image = load_image(data, 224)
+    assert image.size == (375, 250)
+    assert_two_halves(image)
+
+
+def test_formats_that_run_programs_are_refused() -> None:
+    stream = io.BytesIO()
+    two_halves().save(stream, "EPS")
+    with pytest.raises(ImageError, match="EPS is not a format"):
+        load_image(stream.getvalue())
+
+
 def test_a_pil_picture_of_the_caller_is_left_alone() -> None:
     theirs = Image.open(io.BytesIO(encoded(two_halves(3000, 2000), "JPEG")))
     load_image(theirs, 224)

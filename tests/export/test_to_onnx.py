@@ -1,5 +1,6 @@
 """What leaves PyTorch computes the same."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from edge_vqa import VQA
 from edge_vqa.errors import ModelError
-from export import evaluate, to_onnx, train
+from export import evaluate, heads, to_onnx, train
 from export.models import NAMES, PIXEL_SCALE, PIXEL_ZERO, Network, Shape
 from export.run_folder import RunFolder
 
@@ -105,6 +106,29 @@ def test_evaluation_writes_its_results(trained: Path, tiny_data: Path, tmp_path:
     }
     assert evaluate.main([*command[:-4], "--split", "test"]) == 1
     assert "no test.csv" in capsys.readouterr().err
+
+
+def test_heads_of_several_seeds(trained: Path, tiny_data: Path, tmp_path: Path) -> None:
+    command = [
+        "--run",
+        str(trained),
+        "--data",
+        str(tiny_data),
+        "--seeds",
+        "1",
+        "2",
+        "--epochs",
+        "30",
+        "--out",
+        str(tmp_path),
+    ]
+    assert heads.main([*command, "--views", "2"]) == 0
+    result = json.loads((tmp_path / "heads.json").read_text(encoding="utf-8"))
+    assert [r["seed"] for r in result["seeds"]] == [1, 2]
+    values = [r["val"] for r in result["seeds"]]
+    assert min(values) > 0.6
+    assert result["val"]["mean"] == pytest.approx(sum(values) / 2)
+    assert "test" not in result
 
 
 def test_mistakes(trained: Path, tmp_path: Path, capsys) -> None:

@@ -98,6 +98,22 @@ def test_two_processes_train_like_one(tiny_data: Path, tiny_config, tmp_path: Pa
         assert b["cover"] == pytest.approx(a["cover"], rel=1e-3)
 
 
+def test_a_folder_with_other_settings_is_not_continued(tiny_data: Path, tiny_config, tmp_path: Path, capsys) -> None:
+    command = [
+        "--data",
+        str(tiny_data),
+        "--steps",
+        "1",
+        "--out",
+        str(tmp_path / "run"),
+        "--model",
+        str(tiny_config(epochs=1)),
+    ]
+    assert train.main(command) == 0
+    assert train.main([*command, "--seed", "9"]) == 1
+    assert "other settings (seed)" in capsys.readouterr().err
+
+
 def test_a_start_from_another_run_is_taken(tiny_data: Path, tiny_config, tmp_path: Path) -> None:
     data = ["--data", str(tiny_data)]
     assert train.main(["--model", str(tiny_config(epochs=1)), *data, "--steps", "1", "--out", str(tmp_path / "a")]) == 0
