@@ -91,8 +91,6 @@ def train_head(
             for group in optimizer.param_groups:
                 warm = min(1.0, (step + 1) / min(50, total / 10))
                 group["lr"] = 2e-3 * warm * 0.5 * (1 + math.cos(math.pi * step / total))
-                    2e-3 * min(1.0, (step + 1) / min(50, total / 10)) * 0.5 * (1 + math.cos(math.pi * step / total))
-                )
             logits, looked = network.head(features[batch.of], batch.ids, batch.lengths)
             loss = F.cross_entropy(logits, batch.answers, ignore_index=-1, label_smoothing=smoothing)
             if network.shape.attention:
