@@ -18,7 +18,7 @@ def draw_heatmap(picture: Image.Image, attention: Sequence[Sequence[float]] | No
         raise ModelError("this model has no attention, so there is no heatmap to draw")
     peak = max(max(row) for row in attention) or 1.0
     small = Image.new("L", (len(attention[0]), len(attention)))
-    small.putdata([round(255 * value / peak) for row in attention for value in row])
+    small.putdata([round(255 * (value / peak) ** 0.7) for row in attention for value in row])
     weight = small.resize(picture.size, Image.Resampling.BICUBIC)
     dimmed = picture.convert("L").point(lambda v: v * 0.6).convert("RGB")
     warm = ImageChops.screen(picture.convert("RGB"), Image.new("RGB", picture.size, (90, 20, 0)))

@@ -7,6 +7,7 @@ Exit codes: 0 every question was answered; 1 a picture or question could not be 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import EdgeVQAError, EngineError, ImageError, ModelError, QuestionError
+from .errors import EdgeVQAError, ImageError, ModelError, QuestionError
 from .heatmap import draw_heatmap
 from .image import ImageLike, load_image
 from .vqa import VQA, Answer
@@ -25,6 +26,10 @@ PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Answers are Vietnamese whatever the locale; file names that are not UTF-8 come out as they went in.
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     options = _parser().parse_args(arguments)
     if options.image.count("-") > 1 or ("-" in options.image and "-" in options.q):
         return _complain("standard input can be read only once: give - for one picture or for the questions", 2)
@@ -33,17 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
         vqa = VQA(options.model, options.engine, options.threads)
         if options.heatmap and not vqa.model.attention:
             raise ModelError(f"{vqa.model.name} has no attention, so there is no heatmap to draw")
+        return _answer_all(vqa, options, questions)
     except QuestionError as error:
         return _complain(str(error), 1)
-    except (ModelError, EngineError) as error:
-        return _complain(str(error), 3)
-    try:
-        return _answer_all(vqa, options, questions)
     except BrokenPipeError:
         # The reader of our output has gone (head, say). Point stdout elsewhere so that Python's own flush stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (OSError, EngineError) as error:
+    except (EdgeVQAError, OSError) as error:
         return _complain(str(error), 3)
     except KeyboardInterrupt:
         return 130
@@ -92,6 +94,8 @@ def _positive(text: str) -> int:
 
 
 def _questions(given: list[str]) -> list[str]:
+    # Under a locale that is not UTF-8, Python hides the bytes of a question's accents in surrogates.
+    given = [q.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for q in given]
     if "-" in given:
         data = sys.stdin.buffer.read()
         try:
@@ -111,13 +115,18 @@ def _pictures(given: list[str]) -> Iterator[tuple[str, ImageLike | ImageError]]:
         path = Path(name)
         if name == "-":
             yield "-", sys.stdin.buffer.read()
-        elif path.is_dir():
+            continue
+        try:
+            if not path.is_dir():
+                yield name, path
+                continue
             found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
-            if not found:
-                yield name, ImageError(f"{name}: no pictures in this folder")
-            yield from ((str(p), p) for p in found)
-        else:
-            yield name, path
+        except OSError as error:
+            yield name, ImageError(f"{name}: {error.strerror or error}")
+            continue
+        if not found:
+            yield name, ImageError(f"{name}: no pictures in this folder")
+        yield from ((str(p), p) for p in found)
 
 
 def _answer_all(vqa: VQA, options: argparse.Namespace, questions: list[str]) -> int:
@@ -196,7 +205,4 @@ def _complain(message: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except EdgeVQAError as error:
-        sys.exit(_complain(str(error), 3))
+    sys.exit(main())

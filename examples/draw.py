@@ -77,18 +77,18 @@ def watermelon() -> Image.Image:
     """Wedges of watermelon on a plate."""
     scene = textured((176, 140, 100), 8, 30)
     plate(scene)
-    for cx, cy, turn in ((230, 210, 0.2), (420, 240, -0.4), (250, 400, 0.5), (430, 430, -0.1)):
+    for cx, cy, turn in ((190, 190, 0.25), (450, 230, -0.3), (310, 440, 0.05)):
         for shrink, colour in ((1.0, (44, 110, 48)), (0.93, (222, 232, 190)), (0.87, (222, 52, 58))):
             half = [
-                (cx + 130 * shrink * (math.cos(a) * math.cos(turn) - math.sin(a) * math.sin(turn)),
-                 cy - 60 + 130 * shrink * (math.cos(a) * math.sin(turn) + math.sin(a) * math.cos(turn)))
+                (cx + 180 * shrink * (math.cos(a) * math.cos(turn) - math.sin(a) * math.sin(turn)),
+                 cy - 70 + 180 * shrink * (math.cos(a) * math.sin(turn) + math.sin(a) * math.cos(turn)))
                 for a in np.linspace(0, math.pi, 60)
             ]  # fmt: skip
             paste(scene, half, textured(colour, 8, 16), 8 if shrink == 1.0 else 0)
-        for _ in range(11):
-            a, d = RNG.uniform(0.25, 2.9), RNG.uniform(35, 95)
-            x, y = cx + d * math.cos(a + turn), cy - 60 + d * math.sin(a + turn)
-            paste(scene, polygon(x, y, 3.5, 6, 0, RNG.uniform(0, 3)), textured((30, 20, 18), 4, 8), 0)
+        for _ in range(14):
+            a, d = RNG.uniform(0.25, 2.9), RNG.uniform(45, 135)
+            x, y = cx + d * math.cos(a + turn), cy - 70 + d * math.sin(a + turn)
+            paste(scene, polygon(x, y, 4.5, 8, 0, RNG.uniform(0, 3)), textured((30, 20, 18), 4, 8), 0)
     return scene
 
 
@@ -99,7 +99,8 @@ def bananas() -> Image.Image:
 
         def edge(t: float, side: int, start: float = start, radius: float = radius) -> tuple[float, float]:
             r, a = radius + side * 32 * math.sin(t), start + 1.05 * t / math.pi
-            return 560 - r * math.sin(a), 60 + (r + 150) * math.cos(a) * 0.9
+            x, y = 560 - r * math.sin(a), 60 + (r + 150) * math.cos(a) * 0.9
+            return (x - 345) * 1.5 + 320, (y - 235) * 1.5 + 320
 
         outer = [edge(t, 1) for t in np.linspace(0, math.pi, 50)]
         inner = [edge(t, -1) for t in np.linspace(math.pi, 0, 50)]

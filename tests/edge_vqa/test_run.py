@@ -89,6 +89,7 @@ def test_one_bad_picture_does_not_stop_the_others(tmp_path: Path) -> None:
     ("arguments", "code"),
     [
         (["--image", "nowhere.jpg", "--q", "gì"], 1),
+        (["--image", "a" * 300, "--q", "gì"], 1),
         (["--image", CARROT, "--q", "?"], 1),
         (["--image", CARROT, "--q", "-"], 1),
         (["--image", "-", "--q", "gì"], 1),
@@ -108,6 +109,23 @@ def test_mistakes_have_their_exit_code_and_one_line(arguments: list[str], code: 
     got, _, err = run(*arguments)
     assert got == code
     assert "error: " in err
+
+
+def test_answers_are_utf8_in_any_locale() -> None:
+    command = [sys.executable, "-m", "edge_vqa.run", "--image", CARROT, "--q", "món này là món gì"]
+    environment = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(command, capture_output=True, timeout=120, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "cà rốt\n".encode(), b"")
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "edge_vqa.run", "--image", CARROT, "--q", *["đây là gì"] * 50]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 0
 
 
 def test_not_understood_is_said() -> None:
