@@ -32,7 +32,7 @@ def measure(what: Callable[[], object], runs: int, warm_up: int = 5) -> dict[str
         began = time.perf_counter()
         what()
         times.append((time.perf_counter() - began) * 1e3)
-    return {"median_ms": statistics.median(times), "p95_ms": statistics.quantiles(times, n=20)[-1]}
+    return {"median_ms": statistics.median(times), "p95_ms": statistics.quantiles(times, n=20, method="inclusive")[-1]}
 
 
 def measure_stages(vqa: VQA, picture: bytes, question: str, runs: int) -> dict[str, dict[str, float]]:
@@ -48,9 +48,9 @@ def measure_stages(vqa: VQA, picture: bytes, question: str, runs: int) -> dict[s
     }
 
 
-def measure_start(image: Path, question: str, runs: int) -> dict[str, float]:
-    """From the start of a process to the printed answer."""
-    command = [sys.executable, "-m", "edge_vqa.run", "--image", str(image), "--q", question]
+def measure_start(image: Path, question: str, runs: int, options: list[str]) -> dict[str, float]:
+    """From the start of a process to the printed answer; `options` are further ones of edge_vqa.run."""
+    command = [sys.executable, "-m", "edge_vqa.run", "--image", str(image), "--q", question, *options]
     return measure(lambda: subprocess.run(command, check=True, capture_output=True), runs, warm_up=1)
 
 
@@ -72,8 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
         for threads in options.threads:
             vqa = VQA(options.model, options.engine, threads)
             result[f"{vqa.engine.name}, {threads} threads"] = measure_stages(vqa, picture, options.q, options.runs)
-        result["process"] = {"start to answer": measure_start(options.image, options.q, max(3, options.runs // 20))}
-    except (EdgeVQAError, OSError) as error:
+        further = [f"--{name}={value}" for name in ("model", "engine") if (value := getattr(options, name))]
+        starts = measure_start(options.image, options.q, max(3, options.runs // 20), further)
+        result["process"] = {"start to answer": starts}
+    except (EdgeVQAError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if options.json:

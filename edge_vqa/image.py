@@ -9,7 +9,6 @@ import io
 import math
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -64,9 +63,7 @@ def to_pixels(image: Image.Image, side: int) -> Image.Image:
 
 def _open(stream: Any, name: str, side: int) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(stream)
+        image = Image.open(stream)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name}: too large ({error})") from error
     except UnidentifiedImageError as error:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,20 @@ def find_model(model: str | os.PathLike[str] | None) -> Path:
     if model is None:
         model = DEFAULT
     path = Path(model)
-    if path.is_file():
+    if _is_file(path):
         return path
     bundled = BUNDLED / f"{model}{SUFFIX}"
-    if os.sep not in str(model) and bundled.is_file():
+    if os.sep not in str(model) and _is_file(bundled):
         return bundled
     known = ", ".join(sorted(p.name.removesuffix(SUFFIX) for p in BUNDLED.glob(f"*{SUFFIX}"))) or "none"
     raise ModelError(f"{model}: no such model file, and no bundled model of that name (bundled: {known})")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
@@ -70,7 +78,7 @@ def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
             if sum(i.file_size for i in archive.infolist()) > _MAX_BYTES:
                 raise ModelError(f"{path}: larger than {_MAX_BYTES >> 20} MB when unpacked")
             members = {i.filename: archive.read(i) for i in archive.infolist()}
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path}: not a readable model file ({error})") from error
     try:
         manifest = json.loads(members.pop("manifest.json"))

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # Answers are Vietnamese whatever the locale; file names that are not UTF-8 come out as they went in.
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+    warnings.simplefilter("ignore")  # what Pillow remarks on while it reads a picture helps no one here
     options = _parser().parse_args(arguments)
     if options.image.count("-") > 1 or ("-" in options.image and "-" in options.q):
         return _complain("standard input can be read only once: give - for one picture or for the questions", 2)
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--image",
         nargs="+",
+        action="extend",
         required=True,
         metavar="FILE",
         help="pictures or folders; - reads one picture from standard input",
@@ -189,14 +192,14 @@ def _as_json(vqa: VQA, name: str, answer: Answer) -> str:
 
 
 def _save_heatmap(out: str, number: int | None, source: ImageLike, answer: Answer) -> None:
-    path = Path(out)
-    if number is not None:
-        path = path.with_name(f"{path.stem}-{number}{path.suffix}")
     picture = draw_heatmap(load_image(source, 640), answer.attention)
     try:
+        path = Path(out)
+        if number is not None:
+            path = path.with_name(f"{path.stem}-{number}{path.suffix}")
         picture.save(path)
     except (OSError, ValueError) as error:
-        raise OSError(f"{path}: cannot save the heatmap ({error})") from error
+        raise OSError(f"{out}: cannot save the heatmap ({error})") from error
 
 
 def _complain(message: str, code: int) -> int:

@@ -27,7 +27,7 @@ class Augment:
     rotate: float = 0.0
     """Half of the views are turned by up to so many degrees either way."""
     erase: float = 0.0
-    """Share of views with a grey patch, laid where it hides no labelled thing."""
+    """Share of views with a grey patch, laid where it hides no more than a third of any labelled thing."""
     blend: float = 0.0
     """Another picture shines through by up to this share in half of the views."""
     rephrase: float = 0.0

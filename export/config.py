@@ -11,7 +11,7 @@ import tomllib
 from edge_vqa.errors import DataError
 
 from .augment import Augment
-from .models import NAMES
+from .models import NAMES, Shape
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -42,6 +42,17 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class HeadTuning:
+    """After the last stage: further epochs of the head alone, on the frozen encoder's features."""
+
+    epochs: int = 0
+    lr: float = 5e-4
+    crop: float = 0.6
+    rephrase: float = 0.8
+    """Replaces augment.rephrase: the question side is what there still is to learn."""
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything a run depends on beside the data."""
 
@@ -67,6 +78,7 @@ class Config:
     """Overrides of models.Shape."""
     augment: Augment = field(default_factory=Augment)
     loss: Loss = field(default_factory=Loss)
+    head: HeadTuning = field(default_factory=HeadTuning)
 
     @property
     def epochs(self) -> int:
@@ -87,17 +99,36 @@ def load_config(path: str | Path) -> Config:
         known = sorted(p.stem for p in CONFIGS.glob("*.toml"))
         raise DataError(f"{path}: no such configuration (known: {', '.join(known)}; or give a .toml file)")
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
-        stages = tuple(_build(Stage, s, file) for s in raw.pop("stage", []))
-        augment, loss = (_build(cls, raw.pop(key, {}), file) for key, cls in (("augment", Augment), ("loss", Loss)))
-        config = _build(Config, {**raw, "stages": stages, "augment": augment, "loss": loss}, file)
-    except (tomllib.TOMLDecodeError, TypeError) as error:
+        return config_from(tomllib.loads(file.read_text(encoding="utf-8")), file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: {error}") from error
+
+
+def config_from(raw: dict[str, Any], file: Path) -> Config:
+    """Build a configuration from its parsed form; `file` is named in errors. Raises DataError."""
+    raw = dict(raw)
+    try:
+        stages = tuple(_build(Stage, s, file) for s in raw.pop("stage", raw.pop("stages", [])))
+        parts = {key: _build(cls, raw.pop(key, {}), file) for key, cls in _PARTS.items()}
+        config: Config = _build(Config, {**raw, **parts, "stages": stages}, file)
+    except TypeError as error:
         raise DataError(f"{file}: {error}") from error
     if config.model not in NAMES:
         raise DataError(f"{file}: unknown model {config.model!r}; known: {', '.join(NAMES)}")
     if not stages:
         raise DataError(f"{file}: no [[stage]]")
+    unknown = set(config.sizes) - {f.name for f in fields(Shape)} | set(config.sizes) & {"name", "words", "answers"}
+    if unknown:
+        raise DataError(f"{file}: sizes has no setting {', '.join(sorted(unknown))}")
+    for what, side in [("side", config.side), *(("stage side", s.side) for s in stages)]:
+        if side < 32 or side % 32:
+            raise DataError(f"{file}: {what} {side}: the networks shrink pictures 32 times; give a multiple of 32")
+    if config.batch < 1:
+        raise DataError(f"{file}: batch {config.batch}: must be 1 or more")
     return config
+
+
+_PARTS = {"augment": Augment, "loss": Loss, "head": HeadTuning}
 
 
 def _build(cls: type, values: dict[str, Any], file: Path) -> Any:

@@ -86,7 +86,7 @@ def load_dataset(source: str | Path) -> Dataset:
     splits = {split: _read_csv(folder / f"{split}.csv", split, folder, paths) for split in SPLITS}
     if splits["train"] and not splits["val"]:
         splits["train"], splits["val"] = _hold_out(splits["train"])
-    _refuse_leaks(folder, splits)
+    _refuse_leaks(folder, splits, paths)
     return Dataset(folder.name, splits, paths, _read_boxes(folder / "boxes.jsonl"))
 
 
@@ -137,26 +137,29 @@ def _hold_out(examples: list[Example]) -> tuple[list[Example], list[Example]]:
     return [e for e in examples if e.image not in held], [e for e in examples if e.image in held]
 
 
-def _refuse_leaks(folder: Path, splits: dict[str, list[Example]]) -> None:
-    images = {split: {e.image for e in examples} for split, examples in splits.items()}
+def _refuse_leaks(folder: Path, splits: dict[str, list[Example]], paths: dict[str, Path]) -> None:
+    files = {name: path.resolve() for name, path in paths.items()}
+    images = {split: {files[e.image] for e in examples} for split, examples in splits.items()}
     for a, b in (("train", "val"), ("train", "test"), ("val", "test")):
         shared = images[a] & images[b]
         if shared:
-            raise DataError(f"{folder}: {a}.csv and {b}.csv share {len(shared)} pictures ({min(shared)}, ...)")
+            raise DataError(f"{folder}: {a}.csv and {b}.csv share {len(shared)} pictures ({min(shared).name}, ...)")
 
 
 def _read_boxes(file: Path) -> dict[str, Scene]:
     if not file.is_file():
         return {}
     scenes = {}
-    with file.open(encoding="utf-8") as stream:
-        for n, line in enumerate(stream, 1):
-            try:
-                item = json.loads(line)
-                boxes = tuple(Box(b["label"], *(float(b[k]) for k in ("x0", "y0", "x1", "y1"))) for b in item["boxes"])
-                scenes[item["image"]] = Scene(item.get("dish") or "", item.get("source") or "", boxes)
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{file}, row {n}: {error!r}") from error
+    for n, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            item = json.loads(line.decode("utf-8"))
+            boxes = tuple(Box(str(b["label"]), *(float(b[k]) for k in ("x0", "y0", "x1", "y1"))) for b in item["boxes"])
+            scenes[item["image"]] = Scene(item.get("dish") or "", item.get("source") or "", boxes)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{file}, row {n}: {error!r}") from error
+        for b in boxes:
+            if not (0 <= b.x0 < b.x1 <= 1.001 and 0 <= b.y0 < b.y1 <= 1.001):
+                raise DataError(f"{file}, row {n}: the box of {b.label} is not within 0 to 1, x0 < x1 and y0 < y1")
     return scenes
 
 

@@ -63,7 +63,7 @@ def evaluate(run: RunFolder, dataset: Dataset, split: str, out: Path) -> tuple[d
     result["accuracy_as_typed"] = {name: run_on(ask).accuracy for name, ask in TYPED.items()}
     result["accuracy_rephrased"] = _rephrased(phrasing.rephrase, p.examples, run_on)
     result["accuracy_rephrased_unheard"] = _rephrased(phrasing.rephrase_unheard, p.examples, run_on)
-    result["refused"] = _refused(p, network, vocabulary)
+    result["refused"] = _refused(p, network, vocabulary, pictures)
     if network.shape.attention:
         result["pointing_game"] = pointing_game(p, dataset)
     if result["accuracy_by_kind"].get("name") is not None:
@@ -83,22 +83,26 @@ def evaluate(run: RunFolder, dataset: Dataset, split: str, out: Path) -> tuple[d
 
 
 @torch.inference_mode()
-def _refused(p: Predictions, network: Network, vocabulary: Vocabulary) -> dict[str, float]:
+def _refused(p: Predictions, network: Network, vocabulary: Vocabulary, pictures: Pictures) -> dict[str, float]:
     """Share of the split's questions wrongly called unanswerable, and of held-out unanswerable ones rightly so.
 
-    The latter are asked about a grey picture: nothing but the question can give them away.
+    Judged as a user sees it, by unknown words or by the network. The held-out ones are each asked about 20 pictures.
     """
     device = next(network.parameters()).device
-    questions = phrasing.OFF_TOPIC_HELD_OUT
-    ids, lengths = encode_questions(questions, vocabulary)
-    grey = network.encoder(torch.full((1, 3, 224, 224), 128.0, device=device)).expand(len(questions), -1, -1, -1)
-    logits, _ = network.head(grey, ids.to(device), lengths.to(device))
-    noticed = logits.softmax(-1)[:, -1] > 0.5
-    unknown = torch.tensor([not vocabulary.encode(q).understood for q in questions])
+    held_out = [q for q in phrasing.OFF_TOPIC_HELD_OUT for _ in range(20)]
+    chosen = pictures.pixels[torch.linspace(0, len(pictures.names) - 1, 20).long()]
+    features = network.encoder(chosen.float().to(device)).repeat(len(phrasing.OFF_TOPIC_HELD_OUT), 1, 1, 1)
+    ids, lengths = encode_questions(held_out, vocabulary)
+    logits, _ = network.head(features, ids.to(device), lengths.to(device))
+
+    def share(refused: torch.Tensor, questions: list[str]) -> float:
+        unknown = torch.tensor([not vocabulary.encode(q).understood for q in questions])
+        return float(((refused.cpu() > 0.5) | unknown).float().mean())
+
     return {
-        "wrongly": float((p.refused > 0.5).float().mean()),
-        "rightly": float((noticed.cpu() | unknown).float().mean()),
-        "held_out_questions": len(questions),
+        "wrongly": share(p.refused, [e.question for e in p.examples]),
+        "rightly": share(logits.softmax(-1)[:, -1], held_out),
+        "held_out_questions": len(phrasing.OFF_TOPIC_HELD_OUT),
     }
 
 

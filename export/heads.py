@@ -10,96 +10,24 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 import statistics
 import sys
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from edge_vqa.errors import EdgeVQAError
 
-from .augment import Augment, relight
-from .data import Dataset, load_dataset
-from .models import Head, Network
+from .data import load_dataset
+from .frozen import FrozenViews, train_head
+from .models import Head
 from .run_folder import RunFolder
 from .scoring import predict
-from .train import EpochOrder
-from .views import Batch, Collate, Labels, Pictures, Views
+from .views import Pictures
 
 log = logging.getLogger("export.heads")
-
-
-class FrozenViews:
-    """Augmented views of the training pictures, and the frozen encoder's features of each (kept as 16-bit floats)."""
-
-    def __init__(
-        self,
-        network: Network,
-        dataset: Dataset,
-        config: dict[str, Any],
-        vocabulary: Any,
-        answers: list[str],
-        copies: int,
-    ) -> None:
-        self.side, self.copies = config["side"], copies
-        pictures = Pictures(dataset.image_paths, dataset.images("train"), config["store"])
-        augment = Augment(**{**config["augment"], "crop": 0.6})
-        views = Views(dataset, "train", pictures, vocabulary, answers, augment, self.side, seed=12345)
-        self.collate = Collate(Labels.of(dataset), self.side // 32)
-        self.count, cells = len(views), self.side // 32
-        self.features = torch.empty(copies, self.count, network.shape.width, cells, cells, dtype=torch.float16)
-        self.questions: list[list[Any]] = [[] for _ in range(copies)]
-        """What Views gives for each view, without the pixels."""
-        network.eval()
-        generator = torch.Generator().manual_seed(12345)
-        with torch.inference_mode():
-            for copy in range(copies):
-                for chosen in torch.arange(self.count).split(32):
-                    items = [views[copy, i] for i in chosen.tolist()]
-                    pixels = relight(torch.stack([i[0] for i in items]).float(), augment.light, generator)
-                    self.features[copy, chosen] = network.encoder(pixels).half()
-                    self.questions[copy] += [(torch.empty(0), *item[1:]) for item in items]
-                log.info("features of view %d of %d", copy + 1, copies)
-
-    def batches(self, epoch: int, seed: int, size: int) -> Iterator[tuple[Tensor, Batch]]:
-        """Features [B,C,h,w] and the questions about them; each epoch takes the next of the views."""
-        order = EpochOrder(self.count, size, seed, 0, 1)
-        order.epoch = epoch
-        copy = epoch % self.copies
-        for keys in order:
-            chosen = [i for _, i in keys]
-            yield self.features[copy, chosen].float(), self.collate([self.questions[copy][i] for i in chosen])
-
-
-def train_head(
-    network: Network, frozen: FrozenViews, seed: int, epochs: int, batch_size: int, smoothing: float, look: float
-) -> None:
-    """Replace the network's head by a new one, trained with this seed."""
-    torch.manual_seed(seed)
-    network.head = Head(network.shape)
-    optimizer = torch.optim.AdamW(network.head.parameters(), lr=2e-3, weight_decay=0.02)
-    total = epochs * max(1, frozen.count // batch_size)
-    step = 0
-    network.train()
-    for epoch in range(epochs):
-        for features, batch in frozen.batches(epoch, seed, batch_size):
-            for group in optimizer.param_groups:
-                warm = min(1.0, (step + 1) / min(50, total / 10))
-                group["lr"] = 2e-3 * warm * 0.5 * (1 + math.cos(math.pi * step / total))
-            logits, looked = network.head(features[batch.of], batch.ids, batch.lengths)
-            loss = F.cross_entropy(logits, batch.answers, ignore_index=-1, label_smoothing=smoothing)
-            if network.shape.attention:
-                loss = loss - look * (batch.focus * looked.clamp_min(1e-6).log()).sum() / len(batch.answers)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            step += 1
-    network.eval()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -115,12 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run, dataset = RunFolder(options.run), load_dataset(options.data)
         network, vocabulary, answers, side = run.load()
-        config = run.about()["config"]
-        frozen = FrozenViews(network, dataset, config, vocabulary, answers, options.views)
+        config = run.config()
+        pictures = Pictures(dataset.image_paths, dataset.images("train"), config.store)
+        augment = replace(config.augment, crop=max(0.6, config.augment.crop))
+        frozen = FrozenViews(network, dataset, pictures, augment, vocabulary, answers, options.views, side)
         rows = []
         for seed in options.seeds:
-            loss = config["loss"]
-            train_head(network, frozen, seed, options.epochs, config["batch"], loss["label_smoothing"], loss["look"])
+            torch.manual_seed(seed)
+            network.head = Head(network.shape)
+            train_head(network, frozen, seed, options.epochs, config.batch, 2e-3, config.loss)
             row: dict[str, Any] = {"seed": seed}
             for split in ("val", "test"):
                 if dataset.splits[split]:

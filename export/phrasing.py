@@ -15,8 +15,9 @@ from dataclasses import dataclass
 _OWN = {
     "presence": ["trong ảnh có {x} không", "có {x} trong ảnh không", "món này có {x} không", "trong món này có {x} không"],
     "yesno": [
-        "món này là {x} đúng không", "đây có phải là {x} không", "món này có phải là {x} không",
+        # Those with "món" first: otherwise "món" would be taken for a part of the dish's name.
         "đây có phải là món {x} không", "đây là món {x} phải không",
+        "món này là {x} đúng không", "đây có phải là {x} không", "món này có phải là {x} không",
     ],
     "colour": [
         "màu chủ đạo của {x} là gì", "{x} trong ảnh có màu gì",
@@ -67,7 +68,7 @@ _MORE = {
         "trong đĩa có {x} không", "trong tô có {x} không", "trên khay có {x} không", "trên đĩa có {x} không",
         "{x} có trong ảnh không", "{x} có trong món này không", "trong ảnh có xuất hiện {x} không", "có {x} chứ",
         "món này có bỏ {x} không", "món này có thêm {x} không", "món này có dùng {x} không", "có {x} hay không",
-        "có món {x} trong ảnh không", "kiểm tra xem có {x} không", "trong ảnh có {x} chưa", "thành phần có {x} không",
+        "có món {x} trong ảnh không", "kiểm tra xem có {x} không", "thành phần có {x} không",
     ],
     "sauce": [
         "trong ảnh có nước chấm không", "có nước chấm không", "món này có nước chấm không",
@@ -123,13 +124,66 @@ _MORE = {
     ],
 }  # fmt: skip
 
+_SUBJECTS = (
+    "món này", "món ăn này", "món trong ảnh", "món ăn trong ảnh", "món trong hình", "đây", "cái này", "đồ ăn này",
+    "thức ăn này", "món đó", "món trên đĩa", "món trong tô", "món ăn trên bàn", "cái món này",
+)  # fmt: skip
+
+
+def _after_subject(*endings: str) -> list[str]:
+    return [f"{subject} {ending}" for subject in _SUBJECTS for ending in endings]
+
+
+def _of_subject(heads: tuple[str, ...], links: tuple[str, ...], end: str) -> list[str]:
+    return [f"{head} {link} {subject} {end}" for head in heads for link in links for subject in _SUBJECTS]
+
+
+_MORE["name"] += _after_subject(
+    "là gì", "là món gì", "là món nào", "là món ăn gì", "là món ăn nào", "tên gì", "tên là gì", "gọi là gì", "có tên là gì",
+    "là cái gì", "là đồ ăn gì",
+)  # fmt: skip
+_MORE["name"] += [
+    "món gì ở đây", "ở đây là món gì", "ở đây có món gì", "có món gì ở đây", "có món gì trong ảnh",
+    "trên bàn có món gì", "trong tô này là gì", "người ta đang ăn món gì", "ai biết đây là món gì", "món gì vậy", "món gì thế",
+    "chụp món gì đây", "món ăn được chụp ở đây là gì", "đồ ăn gì đây", "món được dọn ra là gì", "món dọn trên bàn là gì",
+    "món nằm trong đĩa là món gì", "trong đĩa là món gì", "trên đĩa là món gì", "món ăn đặt trên bàn tên gì",
+]  # fmt: skip
+_MORE["category"] += _after_subject(
+    "thuộc loại nào", "thuộc loại gì", "thuộc nhóm nào", "thuộc nhóm món gì", "là loại món gì", "là loại gì", "là kiểu món gì",
+    "thuộc thể loại nào", "xếp vào loại nào",
+)  # fmt: skip
+_MORE["main"] += _after_subject(
+    "làm từ gì", "làm bằng gì", "nấu từ gì", "nấu bằng gì", "chế biến từ gì", "có thành phần chính là gì", "chủ yếu làm từ gì",
+    "có nguyên liệu chính là gì", "làm từ nguyên liệu gì", "chủ yếu là gì", "chủ yếu có gì", "dùng nguyên liệu nào",
+)  # fmt: skip
+_MORE["main"] += _of_subject(
+    ("thành phần chính", "nguyên liệu chính", "phần chính", "thành phần chủ yếu", "nguyên liệu chủ yếu"),
+    ("của", "trong"),
+    "là gì",
+)
+_MORE["colour"] += _after_subject("màu gì", "có màu gì", "chủ yếu màu gì", "có màu chủ đạo là gì", "có màu chính là gì")
+_MORE["colour"] += _of_subject(("màu chính", "màu chủ đạo", "màu nổi bật", "màu sắc", "màu"), ("của",), "là gì")
+_MORE["presence"] += _after_subject("có {x} không", "có thấy {x} không", "có chứa {x} không", "có {x} hay không")
+_MORE["presence"] += [
+    f"{at} {subject} có {{x}} không"
+    for at in ("trong", "ở trong")
+    for subject in ("món này", "món ăn này", "ảnh này", "hình này", "tô này", "đĩa này")
+]
+_MORE["yesno"] += _after_subject(
+    "là {x} phải không", "là {x} đúng không", "có phải là {x} không", "có phải {x} không", "là món {x} đúng không",
+    "phải {x} không", "là {x} hả", "có đúng là {x} không",
+)  # fmt: skip
+
+_MORE = {kind: list(dict.fromkeys(ways)) for kind, ways in _MORE.items()}
+
 _HELD_OUT = {
     "name": [
-        "cho mình hỏi đây là món ăn gì thế", "đây là món ăn nào", "tên của món ăn trong bức hình", "mình đang nhìn thấy món gì vậy",
+        "nhìn hình đoán xem là món gì", "đồ ăn người ta chụp là món nào vậy", "tên của món ăn trong bức hình",
+        "mình đang nhìn thấy món gì vậy", "món gì được bày ra ở đây",
         "món được chụp là món gì", "đồ ăn trong ảnh gọi là gì",
     ],
     "category": ["món này nằm trong nhóm món nào", "xếp món này vào loại gì", "món ăn đây thuộc dạng nào"],
-    "main": ["món này dùng nguyên liệu gì là chính", "thứ chủ yếu trong món ăn là gì", "đồ ăn này làm bằng nguyên liệu gì"],
+    "main": ["món này dùng nguyên liệu gì là chính", "cái chính yếu trong món là gì", "để nấu món này chủ yếu cần gì"],
     "presence": [
         "liệu có {x} ở trong món này không", "hình chụp có {x} không vậy", "món ăn trong ảnh có kèm {x} không",
         "tìm xem có {x} trong ảnh không", "có chút {x} nào trong món này không",
@@ -151,12 +205,12 @@ _HELD_OUT = {
 _PLACES = {
     "bên phải": ["bên phải", "phía bên phải", "phía phải", "phía tay phải"],
     "bên trái": ["bên trái", "phía bên trái", "phía trái", "phía tay trái"],
-    "phía trên": ["phía trên", "bên trên", "ở trên"],
-    "phía dưới": ["phía dưới", "bên dưới", "ở dưới"],
+    "phía trên": ["phía trên", "bên trên"],
+    "phía dưới": ["phía dưới", "bên dưới"],
 }
 
 _SYNONYMS = {
-    "đậu hũ": ["đậu phụ", "tàu hũ", "đậu hủ"], "thịt heo quay": ["heo quay", "thịt quay"], "dưa leo": ["dưa chuột"],
+    "đậu hũ": ["đậu phụ", "tàu hũ"], "thịt heo quay": ["heo quay", "thịt quay"], "dưa leo": ["dưa chuột"],
     "chả giò": ["nem rán", "chả ram"], "nước tương": ["xì dầu"], "khổ qua": ["mướp đắng"],
     "thịt kho trứng": ["thịt kho tàu", "thịt kho hột vịt"], "bắp cải luộc": ["cải bắp luộc"],
     "bắp cải xào": ["cải bắp xào"], "cơm cà ri": ["cà ri cơm"], "viên mọc": ["mọc", "giò mọc"], "tôm tít": ["bề bề"],
@@ -165,7 +219,7 @@ _SYNONYMS = {
     "bún bò Huế": ["bún bò"], "gà rán và khoai tây chiên": ["gà rán khoai tây"], "đậu que": ["đậu cô ve"],
     "trái": ["quả"], "quả": ["trái", "cái"], "miếng": ["cục"], "con tôm": ["tôm"], "nước mắm": ["chén nước mắm"],
     "thịt gà": ["gà"], "thịt bò": ["bò"], "cá": ["thịt cá"], "mực": ["con mực"], "tôm": ["con tôm"], "ớt": ["trái ớt"],
-    "chuối": ["trái chuối"], "bánh mì": ["bánh mỳ"], "canh cải": ["canh rau cải"], "mì Quảng": ["mỳ Quảng"],
+    "chuối": ["trái chuối"], "canh cải": ["canh rau cải"],
     "rau": ["rau sống", "rau xanh"], "cơm tấm": ["cơm sườn"],
 }  # fmt: skip
 
@@ -245,6 +299,10 @@ def _pattern(template: str) -> re.Pattern[str]:
 _SHAPES = {kind: [_pattern(t) for t in templates] for kind, templates in _OWN.items()}
 
 
+KINDS = frozenset(_MORE) - {"colour_of"}
+"""Kinds of question whose meaning is known here, and so what a crop or a mirror does to their answers."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """A question taken apart: the list of ways to ask it, and the thing it names (None when it names nothing)."""
@@ -283,7 +341,7 @@ def synonym(thing: str, rng: random.Random) -> str:
     """Another name of the same thing, or the thing itself when none is known."""
     if thing in _SYNONYMS:
         return rng.choice(_SYNONYMS[thing])
-    for word in ("quả", "trái", "miếng", "con tôm"):
+    for word in ("quả", "trái", "miếng"):
         if thing == word or thing.startswith(word + " "):
             return rng.choice(_SYNONYMS[word]) + thing.removeprefix(word)
     return thing

@@ -32,6 +32,7 @@ VNFOOD_SOURCES = [
 
 def release(run: RunFolder, data: str, ship: bool) -> Path:
     """Do all of it; returns the release folder."""
+    run.load()  # refuses a run that has not ended, before anything is changed
     dataset = load_dataset(data)
     name = run.about()["shape"]["name"]
     folder = RELEASED / name
@@ -46,7 +47,6 @@ def release(run: RunFolder, data: str, ship: bool) -> Path:
         for split in [s for s in ("val", "test") if dataset.splits[s]]:
             result, predictions = evaluate(run, dataset, split, folder)
             if not model_file.exists():
-                about["temperature"] = result["temperature"]
                 export_model(run, dataset, model_file, "int8", about)
             result["model_file"] = evaluate_model_file(model_file, None, dataset, predictions)
             (folder / f"{split}.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")

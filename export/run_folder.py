@@ -14,7 +14,7 @@ from torch import nn
 from edge_vqa.errors import DataError
 from edge_vqa.question import Vocabulary
 
-from .config import Config
+from .config import Config, config_from
 from .models import Network, Shape
 from .views import Labels
 
@@ -45,10 +45,12 @@ class RunFolder:
         about |= {"answers": answers, "things": labels.things, "dishes": labels.dishes}
         self._write("run.json", json.dumps(about, ensure_ascii=False, indent=1).encode())
 
-    def refuse_other(self, config: Config) -> None:
-        """Raises DataError when the folder's run has another configuration than `config`."""
-        old, new = self.about()["config"], json.loads(json.dumps(asdict(config)))
-        changed = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+    def refuse_other(self, config: Config, vocabulary: Vocabulary, answers: list[str], labels: Labels) -> None:
+        """Raises DataError when the folder's run has another configuration, or learns from other data."""
+        about, own = self.about(), asdict(self.config())
+        changed = [key for key, value in asdict(config).items() if own[key] != value]
+        given = {"vocabulary": vocabulary.words, "answers": answers, "things": labels.things, "dishes": labels.dishes}
+        changed += [key for key, value in given.items() if about[key] != list(value)]
         if changed:
             raise DataError(
                 f"{self.path}: holds a run with other settings ({', '.join(changed)}); give another --out, or delete it"
@@ -60,6 +62,10 @@ class RunFolder:
         if not file.is_file():
             raise DataError(f"{self.path}: not a training run (no run.json)")
         return json.loads(file.read_text(encoding="utf-8"))
+
+    def config(self) -> Config:
+        """The run's configuration."""
+        return config_from(self.about()["config"], self.path / "run.json")
 
     def load(self) -> tuple[Network, Vocabulary, list[str], int]:
         """The trained network (evaluation mode), its vocabulary, its answers and its input side in pixels."""

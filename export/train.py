@@ -37,12 +37,13 @@ from . import phrasing
 from .augment import Augment, blend, relight
 from .config import Config, load_config
 from .data import Dataset, load_dataset
+from .frozen import FrozenViews, train_head
 from .losses import BoxSupervision, Terms, terms
 from .models import Network, Shape
 from .run_folder import RunFolder
 from .scoring import accuracy_on
 from .start import start_encoder
-from .views import Batch, Collate, Labels, Pictures, Views
+from .views import Batch, Collate, EpochOrder, Labels, Pictures, Views
 
 log = logging.getLogger("export.train")
 
@@ -55,24 +56,6 @@ def build_vocabulary(dataset: Dataset) -> list[str]:
         texts += phrasing.every_text() + dataset.answers()
         texts += [b.label for i in dataset.images("train") if i in dataset.scenes for b in dataset.scenes[i].boxes]
     return sorted({word for text in set(texts) for word in split_words(text)})
-
-
-class EpochOrder:
-    """The order of pictures of an epoch, the same in every process; each process takes its share of every batch."""
-
-    def __init__(self, count: int, batch: int, seed: int, rank: int, world: int) -> None:
-        self.count, self.batch, self.seed, self.rank, self.world = count, batch, seed, rank, world
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return max(1, self.count // self.batch)
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.count, generator=generator).tolist()
-        for n in range(len(self)):
-            chosen = order[n * self.batch : (n + 1) * self.batch]
-            yield [(self.epoch, i) for i in chosen[self.rank :: self.world]]
 
 
 class TrainingModule(nn.Module):
@@ -129,10 +112,12 @@ class Trainer:
     def run(self) -> None:
         """Train to the end of the last stage, resuming from the folder's checkpoint where there is one."""
         if self.folder.checkpoint.is_file():
-            self.folder.refuse_other(self.config)
+            self.folder.refuse_other(self.config, self.vocabulary, self.answers, self.labels)
             self.load(self.folder.checkpoint)
             log.info("going on after epoch %d", self.epoch)
-        elif self.rank == 0:
+        if self.world > 1:
+            self._agree_on_the_epoch()
+        if self.rank == 0 and self.epoch == 0:
             self.folder.begin(self.config, self.network.shape, self.vocabulary, self.answers, self.labels)
         while self.epoch < self.config.epochs:
             record = self.train_epoch()
@@ -145,6 +130,8 @@ class Trainer:
             if self.world > 1:
                 dist.barrier()
         if self.rank == 0:
+            if self.config.head.epochs:
+                self._tune_head()
             self.folder.save_weights(self.averaged)
             self.folder.draw_curves()
 
@@ -152,6 +139,24 @@ class Trainer:
     def averaged(self) -> Network:
         """The network with the running average of the weights."""
         return cast(Network, self.average.module)
+
+    def _agree_on_the_epoch(self) -> None:
+        """Raises DataError when machines do not share the run folder and so start from different checkpoints."""
+        epochs = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.world)]
+        dist.all_gather(epochs, torch.tensor([self.epoch], device=self.device))
+        if len({int(e) for e in epochs}) > 1:
+            raise DataError(f"{self.folder.path}: processes found different checkpoints; let all share one folder")
+
+    def _tune_head(self) -> None:
+        """Go on with the averaged network's head alone, on the frozen encoder's features."""
+        head, network = self.config.head, self.averaged.cpu()
+        augment = replace(self.config.augment, crop=head.crop, rephrase=head.rephrase)
+        frozen = FrozenViews(
+            network, self.dataset, self.pictures, augment, self.vocabulary, self.answers, head.epochs, self.config.side
+        )
+        train_head(network, frozen, self.config.seed, head.epochs, self.config.batch, head.lr, self.config.loss)
+        if self.dataset.splits["val"]:
+            log.info("head tuned: val_accuracy=%.4f", self._measure("val"))
 
     def _measure(self, split: str) -> float:
         return accuracy_on(self.averaged, self.dataset, split, self.vocabulary, self.answers, self.config.side)

@@ -125,7 +125,9 @@ class Views(TorchDataset[tuple[Tensor, list[Row], list[Box], Scene]]):
         rng = random.Random(f"{self.seed}/{epoch}/{index}")
         name = self.pictures.names[index]
         scene = self.dataset.scenes.get(name, Scene())
-        view = View.draw(self.augment, rng)
+        # A question of unknown kind may depend on anything in the picture, so that is shown as it is.
+        known = all(e.kind in phrasing.KINDS for e in self.examples[name])
+        view = View.draw(self.augment, rng) if known else View()
         visible = [(seen, share) for seen, share in map(view.see, scene.boxes) if seen is not None and share >= 0.35]
         boxes = [seen for seen, _ in visible]
         whole = len(visible) == len(scene.boxes) and all(share >= 0.6 for _, share in visible)
@@ -146,6 +148,8 @@ class Views(TorchDataset[tuple[Tensor, list[Row], list[Box], Scene]]):
         if kind in _SPATIAL and not whole:
             return None
         if kind == "side" and view.mirrored:
+            if answer not in MIRRORED:
+                return None
             answer = MIRRORED[answer]
         if kind == "where" and view.mirrored:
             question = next((question.replace(a, b) for a, b in MIRRORED.items() if a in question), question)
@@ -154,7 +158,12 @@ class Views(TorchDataset[tuple[Tensor, list[Row], list[Box], Scene]]):
             things = _SAUCES if asked is None or asked.thing in (None, "nước chấm") else (asked.thing,)
             if scene.boxes and not labels.intersection(things):
                 return None
-        if answer == "không" and self.negatives and rng.random() < self.augment.fresh_negatives:
+        if (
+            answer == "không"
+            and self.negatives
+            and e.image in self.dataset.scenes
+            and rng.random() < self.augment.fresh_negatives
+        ):
             question = self.negatives.draw(kind, question, scene, rng)
         focus = focus_label(kind, question, answer, labels)
         if rng.random() < self.augment.rephrase:
@@ -255,3 +264,21 @@ class Collate:
             torch.tensor([n for n, _ in rows]), torch.tensor([r.answer for _, r in rows]), focus, cover, known,
             torch.tensor([self.labels.dish_ids.get(item[3].dish, -1) for item in items]),
         )  # fmt: skip
+
+
+class EpochOrder:
+    """The order of pictures of an epoch, the same in every process; each process takes its share of every batch."""
+
+    def __init__(self, count: int, batch: int, seed: int, rank: int, world: int) -> None:
+        self.count, self.batch, self.seed, self.rank, self.world = count, batch, seed, rank, world
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return max(1, self.count // self.batch)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.count, generator=generator).tolist()
+        for n in range(len(self)):
+            chosen = order[n * self.batch : (n + 1) * self.batch]
+            yield [(self.epoch, i) for i in chosen[self.rank :: self.world]]

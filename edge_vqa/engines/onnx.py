@@ -27,6 +27,7 @@ class OnnxEngine:
         self._encoder = _session(model, "encoder.onnx", threads)
         # The head's matrices are too small to share out: a second thread costs more than it brings.
         self._head = _session(model, "head.onnx", 1)
+        _check_outputs(model, self._head)
 
     def encode(self, pixels: bytes) -> Any:
         """See Engine.encode."""
@@ -49,6 +50,15 @@ class OnnxEngine:
             return results
         except Exception as error:  # onnxruntime's errors share no base class but Exception
             raise EngineError(f"onnxruntime failed: {error}") from error
+
+
+def _check_outputs(model: ModelFile, head: onnxruntime.InferenceSession) -> None:
+    """One logit an answer and one for none, cells x cells of attention; sizes known only when running pass."""
+    shapes = {output.name: output.shape for output in head.get_outputs()}
+    for name, wanted in (("logits", [len(model.answers) + 1]), ("attention", [model.cells, model.cells])):
+        got = shapes.get(name, [])[1:]
+        if len(got) != len(wanted) or any(isinstance(g, int) and g != w for g, w in zip(got, wanted)):
+            raise ModelError(f"{model.path}: head.onnx gives {name} of {got}, the manifest says {wanted}")
 
 
 def _session(model: ModelFile, graph: str, threads: int) -> onnxruntime.InferenceSession:

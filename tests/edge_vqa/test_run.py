@@ -26,7 +26,9 @@ def test_one_question_prints_one_line() -> None:
 
 
 def test_several_questions_and_pictures_name_both() -> None:
-    code, out, _ = run("--image", CARROT, str(EXAMPLES / "chuoi.jpg"), "--q", "mon nay la mon gi", "--q", "màu gì")
+    code, out, _ = run(
+        "--image", CARROT, "--image", str(EXAMPLES / "chuoi.jpg"), "--q", "mon nay la mon gi", "--q", "màu gì"
+    )
     assert code == 0
     lines = out.splitlines()
     assert len(lines) == 4
@@ -103,6 +105,7 @@ def test_one_bad_picture_does_not_stop_the_others(tmp_path: Path) -> None:
         (["--image", CARROT, "--q", "gì", "--engine", "steam"], 3),
         (["--image", CARROT, "--q", "gì", "--heatmap", "/no/such/folder/x.png"], 3),
         (["--image", CARROT, "--q", "gì", "--heatmap", "out.unknown"], 3),
+        (["--image", CARROT, "--q", "gì", "đây là gì", "--heatmap", "."], 3),
     ],
 )
 def test_mistakes_have_their_exit_code_and_one_line(arguments: list[str], code: int) -> None:

@@ -3,6 +3,7 @@
 import math
 import threading
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,10 +98,15 @@ def test_errors_are_typed(vqa: VQA) -> None:
 
 
 def test_an_engine_refuses_a_graph_that_is_none(vqa: VQA) -> None:
-    from dataclasses import replace
-
     with pytest.raises(ModelError, match=r"cannot load encoder.onnx"):
         open_engine("onnx", replace(vqa.model, graphs={**vqa.model.graphs, "encoder.onnx": b"nonsense"}))
+
+
+def test_a_head_that_does_not_fit_its_manifest_is_refused(vqa: VQA) -> None:
+    with pytest.raises(ModelError, match="the manifest says"):
+        open_engine("onnx", replace(vqa.model, answers=vqa.model.answers[:-1]))
+    with pytest.raises(ModelError, match="the manifest says"):
+        open_engine("onnx", replace(vqa.model, cells=6))
 
 
 def test_several_threads_share_one_model(vqa: VQA) -> None:

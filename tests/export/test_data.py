@@ -60,6 +60,39 @@ def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:
             load_dataset(folder)
 
 
+@pytest.mark.parametrize(
+    "box",
+    [
+        '{"label": "x", "x0": 10, "y0": 0, "x1": 90, "y1": 50}',
+        '{"label": "x", "x0": 0.5, "y0": 0, "x1": 0.4, "y1": 1}',
+        '{"label": "x", "x0": NaN, "y0": 0, "x1": 0.4, "y1": 1}',
+        '{"label": "x", "x0": 0}',
+        "[1, 2]",
+    ],
+)
+def test_boxes_that_are_none_name_their_row(tmp_path: Path, box: str) -> None:
+    folder = make_dataset(tmp_path / "d", 4)
+    with (folder / "boxes.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write('{"image": "hình 0.png", "boxes": [' + box + "]}\n")
+    with pytest.raises(DataError, match=r"boxes.jsonl, row 5"):
+        load_dataset(folder)
+
+
+def test_boxes_in_another_encoding_name_their_row(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "d", 4)
+    with (folder / "boxes.jsonl").open("ab") as stream:
+        stream.write('{"image": "hình", "boxes": []}\n'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"boxes.jsonl, row 5"):
+        load_dataset(folder)
+
+
+def test_one_file_under_two_names_is_still_one_picture(tmp_path: Path) -> None:
+    folder = make_dataset(tmp_path / "d", 8)
+    (folder / "test.csv").write_text("image,question,answer\nimages/hình 0.png,món gì,cơm\n", encoding="utf-8")
+    with pytest.raises(DataError, match="share 1 pictures"):
+        load_dataset(folder)
+
+
 def test_a_wrong_encoding_names_the_row(tmp_path: Path) -> None:
     folder = make_dataset(tmp_path / "d")
     lines = (folder / "train.csv").read_bytes().split(b"\n")

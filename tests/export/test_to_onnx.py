@@ -1,9 +1,11 @@
 """What leaves PyTorch computes the same."""
 
+import copy
 import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -31,7 +33,7 @@ def randomised(name: str) -> Network:
 @pytest.mark.parametrize("name", NAMES)
 def test_float_graphs_equal_pytorch(name: str) -> None:
     network = randomised(name)
-    encoder, head = to_onnx.export_graphs(network, 64)
+    encoder, head = to_onnx.export_graphs(to_onnx.fold_batchnorm(network), 64)
     encoder = to_onnx.take_pixels(encoder)
     pixels = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
     ids, lengths = torch.randint(2, 30, (3, 7)), torch.tensor([7, 2, 5])
@@ -48,7 +50,7 @@ def test_float_graphs_equal_pytorch(name: str) -> None:
 
 def test_a_quantized_encoder_takes_raw_pixels_and_stays_close() -> None:
     network = randomised("cnn-lstm-attention")
-    encoder, _ = to_onnx.export_graphs(network, 64)
+    encoder, _ = to_onnx.export_graphs(to_onnx.fold_batchnorm(network), 64)
     pictures = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
     quantized = to_onnx.take_pixels(to_onnx.quantize_encoder(encoder, pictures))
     assert not any(n.op_type == "QuantizeLinear" and "pixels" in n.input[0] for n in quantized.graph.node)
@@ -59,6 +61,37 @@ def test_a_quantized_encoder_takes_raw_pixels_and_stays_close() -> None:
         expected = network.encoder(pictures.float()).numpy()
     noise = 10 * np.log10((expected**2).sum() / ((got - expected) ** 2).sum())
     assert noise > 20, f"{noise:.1f} dB"
+
+
+def test_bias_correction_mends_a_channel_that_hardly_varies() -> None:
+    """A constant channel under a huge folded weight: rounding the weight alone would shift everything behind it."""
+    network = to_onnx.fold_batchnorm(randomised("cnn-lstm"))
+    first, second = network.encoder.backbone[0][0], network.encoder.backbone[1][0]
+    pictures = torch.randint(0, 256, (16, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        first.weight[0] = 0
+        first.bias[0] = 1.0
+        second.weight[:, 0] = torch.rand(3, 3) * 40 + 3
+        second.bias -= second.weight[:, 0].sum((1, 2))
+        expected = network.encoder(pictures.float()).numpy()
+
+    def noise(corrected: bool) -> float:
+        changed = copy.deepcopy(network)
+        if corrected:
+            to_onnx.correct_bias(changed.encoder, pictures)
+        encoder, _ = to_onnx.export_graphs(changed, 64)
+        graph = to_onnx.take_pixels(to_onnx.quantize_encoder(encoder, pictures)).SerializeToString()
+        got = onnxruntime.InferenceSession(graph).run(None, {"pixels": pictures.permute(0, 2, 3, 1).numpy()})[0]
+        return float(((got - expected) ** 2).sum() / (expected**2).sum())
+
+    assert noise(corrected=True) < 0.7 * noise(corrected=False)
+
+
+def test_the_last_matrix_of_a_quantized_head_stays_float() -> None:
+    _, head = to_onnx.export_graphs(to_onnx.fold_batchnorm(randomised("cnn-lstm-attention")), 64)
+    types = {t.name: t.data_type for t in to_onnx.quantize_head(head).graph.initializer}
+    assert [t for name, t in types.items() if name.startswith("answer.weight")] == [onnx.TensorProto.FLOAT]
+    assert onnx.TensorProto.INT8 in [t for name, t in types.items() if name.startswith("join_picture.weight")]
 
 
 def test_pixel_zero_is_a_value_a_pixel_can_have() -> None:

@@ -1,8 +1,6 @@
 """Training: it learns, resumes to the same weights, and gives the same on two processes."""
 
-import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,8 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_data import CONFIG
 
-from export import train
+from edge_vqa.errors import DataError
+from export import release, train
+from export.config import load_config
 from export.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -143,30 +144,44 @@ def test_mistakes_are_told_in_one_line(tiny_data: Path, tiny_config, tmp_path: P
         assert message in capsys.readouterr().err
 
 
-def test_a_damaged_start_file_or_unfinished_run_is_a_typed_error(
-    tiny_data: Path, tiny_config, tmp_path: Path, capsys
-) -> None:
-    from edge_vqa.errors import DataError
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("width = 32", "widht = 32", "sizes has no setting widht"),
+        ("side = 64\nstore", "side = 80\nstore", "side 80: .* multiple of 32"),
+        ("batch = 6", "batch = 0", "batch 0: must be 1 or more"),
+        ("seed = 5", "seed = five", "c.toml"),
+        ("[[stage]]", "[[phase]]", "no setting phase"),
+    ],
+)
+def test_a_configuration_is_checked(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = CONFIG.format(model="cnn-lstm", epochs=1, dropout=0.0, crop=1.0, freeze="false")
+    assert old in text
+    file = tmp_path / "c.toml"
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        load_config(file)
 
-    assert (
-        train.main(
-            [
-                "--model",
-                str(tiny_config(epochs=1)),
-                "--data",
-                str(tiny_data),
-                "--steps",
-                "1",
-                "--out",
-                str(tmp_path / "a"),
-            ]
-        )
-        == 0
-    )
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    (tmp_path / "b" / "model.safetensors").unlink()
+
+def test_a_run_that_has_not_ended_is_not_released(tiny_data: Path, tiny_config, tmp_path: Path, monkeypatch) -> None:
+    config = str(tiny_config(epochs=1))
+    assert train.main(["--model", config, "--data", str(tiny_data), "--steps", "1", "--out", str(tmp_path / "a")]) == 0
+    (tmp_path / "a" / "model.safetensors").unlink()
     with pytest.raises(DataError, match="has not ended"):
-        RunFolder(tmp_path / "b").load()
+        RunFolder(tmp_path / "a").load()
+    monkeypatch.setattr(release, "RELEASED", tmp_path / "released")
+    assert release.main(["--run", str(tmp_path / "a"), "--data", str(tiny_data)]) == 1
+    assert not (tmp_path / "released").exists()
     with pytest.raises(DataError, match="not a training run"):
         RunFolder(tmp_path).about()
-    assert json.loads((tmp_path / "a" / "run.json").read_text(encoding="utf-8"))["config"]["seed"] == 5
+
+
+def test_a_head_may_be_tuned_after_the_last_stage(tiny_data: Path, tiny_config, tmp_path: Path) -> None:
+    plain = tiny_config(epochs=1)
+    tuned = tmp_path / "tuned.toml"
+    tuned.write_text(plain.read_text(encoding="utf-8") + "[head]\nepochs = 2\n", encoding="utf-8")
+    for file, name in ((plain, "a"), (tuned, "b")):
+        assert train.main(["--model", str(file), "--data", str(tiny_data), "--out", str(tmp_path / name)]) == 0
+    a, b = weights(tmp_path / "a"), weights(tmp_path / "b")
+    changed = {k.split(".")[0] for k in a if not torch.equal(a[k], b[k])}
+    assert changed == {"head"}

@@ -1,6 +1,7 @@
 """Views stay true: boxes, answers and questions follow what is in the crop."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,31 @@ def test_blending_keeps_the_picture_in_front() -> None:
         mixed = blend(pixels, 0.3, torch.Generator().manual_seed(seed))
         assert mixed[0].max() <= 60.001
         assert mixed[1].min() >= 139.999
+    assert any(blend(pixels, 0.3, torch.Generator().manual_seed(s))[0].max() > 10 for s in range(10))
+
+
+def test_a_picture_with_questions_of_unknown_kind_is_shown_as_it_is(tiny_data: Path) -> None:
+    dataset = load_dataset(tiny_data)
+    dataset.splits["train"] = [replace(e, kind="any") for e in dataset.splits["train"]]
+    pictures = Pictures(dataset.image_paths, dataset.images("train"), 64)
+    vocabulary = Vocabulary(build_vocabulary(dataset))
+    augment = Augment(crop=0.4, mirror=True)
+    views = Views(dataset, "train", pictures, vocabulary, dataset.answers(), augment, 64, seed=1)
+    for i in range(len(views)):
+        assert torch.equal(views[3, i][0], pictures.pixels[i])
+        assert len(views[3, i][1]) == 6
+
+
+def test_odd_answers_and_missing_boxes_change_no_truth(tiny_data: Path) -> None:
+    dataset = load_dataset(tiny_data)
+    train = dataset.splits["train"]
+    dataset.splits["train"] = [replace(e, answer="trái") if e.kind == "side" else e for e in train]
+    dataset.scenes = {}
+    pictures = Pictures(dataset.image_paths, dataset.images("train"), 64)
+    vocabulary = Vocabulary(build_vocabulary(dataset))
+    augment = Augment(mirror=True, fresh_negatives=1.0)
+    views = Views(dataset, "train", pictures, vocabulary, dataset.answers(), augment, 64, seed=1)
+    own = {vocabulary.encode(e.question).ids for e in dataset.splits["train"]}
+    for i in range(len(views)):
+        for epoch in range(4):
+            assert all(tuple(r.ids) in own for r in views[epoch, i][1])
