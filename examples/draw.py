@@ -74,10 +74,9 @@ def carrots() -> Image.Image:
 
 
 def watermelon() -> Image.Image:
-    """Wedges of watermelon on a plate."""
-    scene = textured((176, 140, 100), 8, 30)
-    plate(scene)
-    for cx, cy, turn in ((190, 190, 0.25), (450, 230, -0.3), (310, 440, 0.05)):
+    """Wedges of watermelon on a white ground."""
+    scene = textured((238, 238, 236), 3, 60)
+    for cx, cy, turn in ((180, 150, 0.2), (470, 190, -0.25), (180, 430, -0.1), (460, 480, 0.15)):
         for shrink, colour in ((1.0, (44, 110, 48)), (0.93, (222, 232, 190)), (0.87, (222, 52, 58))):
             half = [
                 (cx + 180 * shrink * (math.cos(a) * math.cos(turn) - math.sin(a) * math.sin(turn)),

@@ -82,7 +82,7 @@ def test_the_number_of_alternatives_follows_top(vqa: VQA) -> None:
 def test_an_off_topic_question_says_that_it_was_not_understood(vqa: VQA) -> None:
     answer = vqa.ask(EXAMPLES / "to_bun.jpg", "tổng thống Mỹ năm 1990 tên họ đầy đủ ra sao")
     assert not answer.understood
-    assert "tong" in answer.unknown_words or "thong" in answer.unknown_words
+    assert "1990" in answer.unknown_words
 
 
 def test_errors_are_typed(vqa: VQA) -> None:
