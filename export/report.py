@@ -77,7 +77,7 @@ def facts(r: dict[str, Any]) -> str:
     return "\n".join([
         f"- Without looking: the commonest answer is right in {r['baselines']['majority']:.1%}, the commonest answer to the question's text in {r['baselines']['question_only']:.1%}.",
         f"- Typed without accents {typed['without_accents']:.4f}, decomposed (NFD) {typed['nfd']:.4f}, upper case {typed['upper_case']:.4f}, with stray punctuation {typed['punctuated']:.4f}; asked in other words {r['accuracy_rephrased']:.4f}, in words that training never heard {r['accuracy_rephrased_unheard']:.4f}.",
-        f"- int8 loses {file['points_lost']:.2f} points; the same answer as full precision in {file['agreement']:.1%}.",
+        f"- int8 changes the accuracy by {-file['points_lost']:+.2f} points; the same answer as full precision in {file['agreement']:.1%}.",
         f"- Called unanswerable: {r['refused']['wrongly']:.2%} of the test questions (wrongly), {r['refused']['rightly']:.0%} of {r['refused']['held_out_questions']} held-out questions about other subjects (rightly).",
         f"- Calibration error {r['calibration_error']:.3f} (15 bins, softmax temperature {r['temperature']:.3f} chosen on val).",
         f"- Pointing game: the attention's peak lies on the thing asked about in {pointing['accuracy']:.1%} of {pointing['questions']} questions (chance {pointing['chance']:.1%}).",
