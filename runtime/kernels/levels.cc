@@ -1,0 +1,52 @@
+// Which levels there are, and which of them this processor runs.
+#include "levels.h"
+
+namespace evqa {
+namespace {
+
+#if defined(__x86_64__) || defined(_M_X64)
+bool runs_avx2() { return __builtin_cpu_supports("avx2"); }
+bool runs_avx512vnni() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+constexpr int kMost = 4;
+Level table[kMost];
+int filled;
+
+void add(const char* name, const Kernels* kernels, bool supported) { table[filled++] = {name, kernels, supported}; }
+
+// A constructor, so that no thread ever sees the table half made.
+__attribute__((constructor)) void fill() {
+  add("scalar", &kKernelsScalar, true);
+#if defined(__x86_64__) || defined(_M_X64)
+  __builtin_cpu_init();
+#ifdef EVQA_HAS_AVX2
+  add("avx2", &kKernelsAvx2, runs_avx2());
+#endif
+#ifdef EVQA_HAS_AVX512VNNI
+  add("avx512vnni", &kKernelsAvx512vnni, runs_avx512vnni());
+#endif
+#elif defined(__aarch64__)
+#ifdef EVQA_HAS_NEON
+  add("neon", &kKernelsNeon, true);
+#endif
+#ifdef EVQA_HAS_NEONDOT
+  add("neondot", &kKernelsNeondot, arm_has_dotprod());
+#endif
+#ifdef EVQA_HAS_NEONI8MM
+  add("neoni8mm", &kKernelsNeoni8mm, arm_has_dotprod() && arm_has_i8mm());
+#endif
+#endif
+}
+
+}  // namespace
+
+const Level* levels(int* count) {
+  *count = filled;
+  return table;
+}
+
+}  // namespace evqa
