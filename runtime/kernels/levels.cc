@@ -4,8 +4,7 @@
 namespace evqa {
 namespace {
 
-#if defined(__x86_64__) || defined(_M_X64)
-bool runs_avx2() { return __builtin_cpu_supports("avx2"); }
+#ifdef EVQA_HAS_AVX512VNNI
 bool runs_avx512vnni() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
@@ -24,7 +23,7 @@ __attribute__((constructor)) void fill() {
 #if defined(__x86_64__) || defined(_M_X64)
   __builtin_cpu_init();
 #ifdef EVQA_HAS_AVX2
-  add("avx2", &kKernelsAvx2, runs_avx2());
+  add("avx2", &kKernelsAvx2, __builtin_cpu_supports("avx2"));
 #endif
 #ifdef EVQA_HAS_AVX512VNNI
   add("avx512vnni", &kKernelsAvx512vnni, runs_avx512vnni());

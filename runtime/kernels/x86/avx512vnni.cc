@@ -1,0 +1,52 @@
+// AVX-512 with VNNI: vpdpbusd multiplies 64 uint8 activations by 64 int8 weights into 16 int32 sums.
+#include <immintrin.h>
+
+#include "../levels.h"
+
+namespace evqa {
+namespace {
+
+constexpr int kStorageOffset = 0;
+#include "../head/head.inc"
+
+// GCC spills accumulators around _mm512_dpbusd_epi32; the instruction itself keeps them in registers.
+inline void dot(__m512i& sum, __m512i activations, __m512i weights) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(activations), "v"(weights));
+}
+inline void dot_memory(__m512i& sum, __m512i activations, const __m512i* weights) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(activations), "m"(*weights));
+}
+
+inline __m512i broadcast(const uint8_t* p) {
+  int32_t quad;
+  __builtin_memcpy(&quad, p, 4);
+  return _mm512_set1_epi32(quad);
+}
+
+struct Output {
+  __m512i zero, low, high;  // int16, uint8, uint8
+  Output(int zero_, int low_, int high_)
+      : zero(_mm512_set1_epi16((short)zero_)), low(_mm512_set1_epi8((char)low_)), high(_mm512_set1_epi8((char)high_)) {}
+
+  // Four vectors of rounded int32 to 64 bytes: within each 128 bits the four values of v0, of v1, of v2, of v3.
+  __m512i narrow(__m512i v0, __m512i v1, __m512i v2, __m512i v3) const {
+    const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(v0, v1), zero);
+    const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(v2, v3), zero);
+    return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(a, b), low), high);
+  }
+};
+
+inline __m512 scaled(__m512i sum, __m512 scale) { return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale); }
+
+#include "avx512vnni_conv.inc"
+#include "avx512vnni_depthwise.inc"
+
+}  // namespace
+
+const Kernels kKernelsAvx512vnni = {
+    "avx512vnni",   kStorageOffset, kChannelPad,    packed_bytes, pack,        conv,          64,          depthwise_packed_bytes,
+    depthwise_pack, depthwise,      dense,          head_lstm_cell, head_attend, head_affine, head_quantize, head_answer,
+    head_place,
+};
+
+}  // namespace evqa
