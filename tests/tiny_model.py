@@ -1,0 +1,148 @@
+"""Small valid `.evqa` files with random weights, made with NumPy alone.
+
+`PYTHONPATH=. python tests/tiny_model.py FOLDER` writes one of each kind. Scales are chosen so that activations neither vanish nor saturate everywhere; the answers mean nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_vqa.evqa_file import Conv, EvqaFile, Sizes
+from edge_vqa.evqa_tensors import save_tensors
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Layers are (d)epthwise 3x3, (c)onvolution 3x3 or (p)ointwise, outputs, stride, (r)esidual: how far back or 0."""
+
+    side: int
+    layers: tuple[tuple[str, int, int, int], ...]
+    attention: bool = True
+    glimpses: int = 2
+    embedding: int = 12
+    hidden: int = 24
+    joint: int = 40
+    words: tuple[str, ...] = ("mon", "nay", "gi")
+    answers: tuple[str, ...] = ("có", "không", "cơm tấm")
+
+
+_MOBILE = (
+    ("c", 8, 2, 0), ("d", 8, 1, 0), ("p", 16, 1, 0),
+    ("p", 40, 1, 0), ("d", 40, 2, 0), ("p", 24, 1, 0),
+    ("p", 72, 1, 0), ("d", 72, 1, 0), ("p", 24, 1, 3),
+    ("p", 72, 1, 0), ("d", 72, 1, 0), ("p", 24, 1, 3),
+    ("p", 72, 1, 0), ("d", 72, 2, 0), ("p", 40, 1, 0),
+    ("p", 104, 1, 0), ("d", 104, 2, 0), ("p", 40, 1, 0),
+    ("p", 136, 1, 0), ("d", 136, 2, 0), ("p", 72, 1, 0), ("p", 56, 1, 0),
+)  # fmt: skip
+_DENSE = (
+    ("c", 24, 2, 0), ("c", 40, 2, 0), ("c", 40, 1, 0), ("c", 48, 2, 0), ("c", 24, 1, 0), ("c", 64, 2, 0),
+    ("c", 72, 2, 0), ("p", 48, 1, 0),
+)  # fmt: skip
+_ODD = (
+    ("c", 7, 2, 0), ("d", 7, 1, 0), ("p", 13, 1, 0), ("c", 13, 1, 0), ("p", 13, 1, 2), ("c", 5, 2, 0), ("p", 17, 1, 0),
+    ("d", 17, 2, 0), ("p", 17, 2, 0), ("c", 33, 1, 0), ("c", 17, 1, 2),
+)  # fmt: skip
+
+KINDS = {
+    "mobile-attention": Kind(64, _MOBILE),
+    "mobile": Kind(32, _MOBILE, attention=False, hidden=40, joint=24),
+    "dense-attention": Kind(64, _DENSE, glimpses=1, embedding=24, hidden=16),
+    "dense": Kind(32, _DENSE, attention=False),
+    "odd-attention": Kind(
+        45, _ODD, glimpses=3, embedding=5, hidden=10, joint=11, words=("co", "tom", "ca", "rot"), answers=("có",)
+    ),
+    "odd": Kind(45, _ODD, attention=False, embedding=7, hidden=9, joint=13, answers=tuple("abcdefghijklmnopq")),
+}
+
+
+def make_model(path: Path, kind: str, seed: int = 0) -> Path:
+    """Write the model of this kind and seed; returns `path`."""
+    rng = np.random.default_rng(seed)
+    k = KINDS[kind]
+    tensors: dict[str, Any] = {}
+    convs: list[Conv] = []
+    shape = (3, k.side, 128)
+    for layer in k.layers:
+        conv = _conv(rng, convs, shape, layer)
+        _fill_conv(rng, tensors, conv, len(convs))
+        convs.append(conv)
+        shape = (conv.outputs, conv.out_side, conv.out_zero)
+    sizes = Sizes(
+        side=k.side, cells=shape[1], channels=shape[0], words=len(k.words) + 2, answers=len(k.answers),
+        attention=int(k.attention), glimpses=k.glimpses if k.attention else 0, embedding=k.embedding, hidden=k.hidden,
+        joint=k.joint, temperature=1.25, features_scale=0.05, features_zero=9, place_scale=0.75, pixel_zero=128,
+    )  # fmt: skip
+    _fill_head(rng, tensors, sizes)
+    about = {"name": f"tiny-{kind}", "precision": "int8", "licence": "MIT"}
+    file = EvqaFile(path, about, k.words, k.answers, sizes, tuple(convs), embedding_zero=113)
+    save_tensors(path, file, tensors)
+    return path
+
+
+def _conv(rng: Any, before: list[Conv], shape: tuple[int, int, int], layer: tuple[str, int, int, int]) -> Conv:
+    """Linear (zero point inside) where a pointwise one narrows or adds, else clamped below at its zero point 0."""
+    kind, outputs, stride, back = layer
+    inputs, side, zero = shape
+    linear = kind == "p" and (outputs < inputs or back > 0)
+    residual = len(before) - back if back else -1
+    return Conv(
+        depthwise=int(kind == "d"), kernel=1 if kind == "p" else 3, stride=stride, inputs=inputs, outputs=outputs,
+        in_side=side, out_side=-(-side // stride), in_zero=zero, out_zero=int(rng.integers(100, 150)) if linear else 0,
+        low=0, high=255 if linear else int(rng.integers(200, 256)), residual=residual,
+        residual_scale=float(np.float32(rng.uniform(0.5, 1))) if back else 0.0,
+        residual_zero=before[residual].out_zero if back else 0,
+    )  # fmt: skip
+
+
+def _fill_conv(rng: Any, tensors: dict[str, Any], conv: Conv, number: int) -> None:
+    for name, shape in conv.tensors(number).items():
+        part = name.split(".")[1]
+        if part == "weights":
+            tensors[name] = _weights(rng, shape.shape)
+            terms = conv.kernel**2 * (1 if conv.depthwise else conv.inputs)
+            spread = 60.0 * 70.0 * terms**0.5  # of the sums: typical input times typical weight
+        elif part == "bias":
+            tensors[name] = rng.normal(0, spread / 2, shape.shape).astype(np.int32)
+        else:
+            tensors[name] = (rng.uniform(30, 60, shape.shape) / spread).astype(np.float32)
+
+
+def _weights(rng: Any, shape: tuple[int, ...]) -> Any:
+    """Normal, with -128 and 127 among them."""
+    weights = np.clip(np.rint(rng.normal(0, 70, shape)), -128, 127).astype(np.int8)
+    weights.flat[:: max(1, weights.size // 5)] = -128
+    return weights
+
+
+def _fill_head(rng: Any, tensors: dict[str, Any], sizes: Sizes) -> None:
+    for name, shape in sizes.tensors().items():
+        part = name.split(".")[1]
+        columns = max(1, shape.shape[-1])
+        if shape.kind == "|u1":
+            tensors[name] = rng.integers(0, 256, shape.shape, np.uint8)
+        elif shape.kind == "|i1":
+            tensors[name] = _weights(rng, shape.shape)
+            reach = 1.0 / (70 * 60 * columns**0.5)
+        elif part.endswith("_scale"):
+            tensors[name] = (rng.uniform(0.5, 2, shape.shape) * reach).astype(np.float32)
+        else:
+            deviation = {"place": 20.0, "score": columns**-0.5, "answer": 1.0}.get(part, 0.3)
+            tensors[name] = rng.normal(0, deviation, shape.shape).astype(np.float32)
+    tensors["head.scale_bias"] = tensors["head.scale_bias"] + np.float32(1)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in KINDS:
+        print(make_model(folder / f"tiny-{kind}.evqa", kind))
+
+
+if __name__ == "__main__":
+    main()
