@@ -1,0 +1,152 @@
+// Convolution and dense products for ARMv8.0, which has no dot product: 4 pixels x 16 channels.
+//
+// Packed: a tile is 8 channels; for every quad of inputs k0..k3 two vectors of 4 channels, each
+//     [c0: k0 k1 | c1: k0 k1 | c2 | c3 | c0: k2 k3 | c1: k2 k3 | c2 | c3]
+// A pixel's k0 k1 and k2 k3 are broadcast as 16-bit lanes; then for each vector
+//     t = smull(low half, k0 k1);  t = smlal2(t, high half, k2 k3);  acc = sadalp(acc, t)
+// leaves channels in lanes: no sums across at the end. Two products fit 16 bits, as weights are not -128.
+//
+// Registers: 16 sums, 4 weights, 4 pixels of 16 inputs each, the rest for broadcasts and products. 64 x 4 MACs take 32
+// multiplies, which Cortex-A72 issues one a cycle: 8 MACs a cycle; sadalp and dup go to its other pipe. Cortex-A53 issues
+// one vector instruction a cycle: 256 / (48 + 8) = 4.6.
+#pragma once
+
+#include "requant.h"
+
+namespace evqa {
+namespace {
+
+constexpr int kQuadBytes = 4 * kTile;
+
+size_t conv_packed_bytes(ConvShape s, int channels) {
+  return static_cast<size_t>(tiles(channels)) * s.segments * s.segment_quads * kQuadBytes;
+}
+
+void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
+  const int quads = s.segments * s.segment_quads;
+  int8_t* p = static_cast<int8_t*>(packed);
+  for (int first = 0; first < channels; first += kTile)
+    for (int quad = 0; quad < quads; ++quad)
+      for (int i = 0; i < kQuadBytes; ++i) {
+        const int channel = first + i / 16 * 4 + i % 8 / 2, k = i % 16 / 8 * 2 + i % 2;
+        *p++ = channel < channels ? weights[(static_cast<ptrdiff_t>(channel) * quads + quad) * 4 + k] : 0;
+      }
+}
+
+// acc += quad `kQuad` of each of `in` times the weights at `w`, `w + step`.
+template <int kRows, int kTiles, int kQuad>
+EVQA_INLINE void quad_4x16(int32x4_t (&acc)[kRows][2 * kTiles], const int8x16_t (&in)[kRows], const int8_t* w,
+                           ptrdiff_t step) {
+  int8x16_t weights[2 * kTiles];
+  EVQA_UNROLL for (int v = 0; v < 2 * kTiles; ++v) weights[v] = vld1q_s8(w + v / 2 * step + v % 2 * 16);
+  EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
+    const int16x8_t pairs = vreinterpretq_s16_s8(in[r]);
+    const int8x16_t k01 = vreinterpretq_s8_s16(vdupq_laneq_s16(pairs, 2 * kQuad));
+    const int8x16_t k23 = vreinterpretq_s8_s16(vdupq_laneq_s16(pairs, 2 * kQuad + 1));
+    EVQA_UNROLL for (int v = 0; v < 2 * kTiles; ++v) {
+      int16x8_t t = vmull_s8(vget_low_s8(weights[v]), vget_low_s8(k01));
+      t = vmlal_high_s8(t, weights[v], k23);
+      acc[r][v] = vpadalq_s16(acc[r][v], t);
+    }
+  }
+}
+
+template <int kRows, int kTiles>
+EVQA_INLINE void sums_4x16(int32x4_t (&acc)[kRows][2 * kTiles], const int32_t* bias, ConvShape shape, const uint8_t* in,
+                           ptrdiff_t in_pixel, ptrdiff_t in_segment, const int8_t* w, ptrdiff_t step) {
+  EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
+    const int32_t* b = opaque(bias);
+    EVQA_UNROLL for (int v = 0; v < 2 * kTiles; ++v) acc[r][v] = vld1q_s32(b + 4 * v);
+  }
+  for (int segment = 0; segment < shape.segments; ++segment) {
+    const uint8_t* p[kRows];
+    EVQA_UNROLL for (int r = 0; r < kRows; ++r) p[r] = in + r * in_pixel + segment * in_segment;
+    int8x16_t a[kRows];
+    int left = shape.segment_quads;
+    for (; left >= 4; left -= 4, w += 4 * kQuadBytes) {
+      EVQA_UNROLL for (int r = 0; r < kRows; ++r) a[r] = load16(p[r]), p[r] += 16;
+      quad_4x16<kRows, kTiles, 0>(acc, a, w, step);
+      quad_4x16<kRows, kTiles, 1>(acc, a, w + kQuadBytes, step);
+      quad_4x16<kRows, kTiles, 2>(acc, a, w + 2 * kQuadBytes, step);
+      quad_4x16<kRows, kTiles, 3>(acc, a, w + 3 * kQuadBytes, step);
+    }
+    for (; left; --left, w += kQuadBytes) {
+      EVQA_UNROLL for (int r = 0; r < kRows; ++r) a[r] = load_quad(p[r]), p[r] += 4;
+      quad_4x16<kRows, kTiles, 0>(acc, a, w, step);
+    }
+  }
+}
+
+template <int kRows, int kTiles>
+EVQA_INLINE void tile_4x16(const ConvArgs& a, const Requant& q, int pixel, int channel, const int8_t* w,
+                           ptrdiff_t step) {
+  constexpr int kWidth = kTile * kTiles;
+  const int n = least(kWidth, a.channels - channel);
+  int32x4_t acc[kRows][2 * kTiles];
+  sums_4x16<kRows, kTiles>(acc, a.bias + channel, a.shape, a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, w, step);
+  const ptrdiff_t at = pixel * a.out_pixel + channel;
+  const uint8_t* residual = a.residual ? a.residual + at : nullptr;
+  if (n == kWidth) {
+    requant_any<kRows, 2 * kTiles>(acc, a.scale + channel, q, residual, a.out_pixel, a.out + at, a.out_pixel);
+  } else {
+    Edge<kRows, kWidth> edge;
+    if (residual) edge.take(residual, a.out_pixel, n);
+    requant_any<kRows, 2 * kTiles>(acc, a.scale + channel, q, residual ? edge.residual : nullptr, kWidth, edge.out, kWidth);
+    edge.give(a.out + at, a.out_pixel, n);
+  }
+}
+
+template <int kRows>
+void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last) {
+  const ptrdiff_t step = static_cast<ptrdiff_t>(a.shape.segments) * a.shape.segment_quads * kQuadBytes;
+  const Requant q = requant_of(a);
+  const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
+  int c = first;
+  for (; c + kTile < last; c += 2 * kTile, w += 2 * step)
+    for (int g = 0; g < groups; ++g) tile_4x16<kRows, 2>(a, q, pixel + g * kRows, c, w, step);
+  if (c < last)
+    for (int g = 0; g < groups; ++g) tile_4x16<kRows, 1>(a, q, pixel + g * kRows, c, w, step);
+}
+
+void conv_4x16(const ConvArgs& a) {
+  static constexpr ConvBlock blocks[] = {block_4x16<1>, block_4x16<2>, block_4x16<3>, block_4x16<4>};
+  walk_conv(a, blocks, 4, 2 * kTile);
+}
+
+template <int kRows>
+void dense_rows_4x16(const DenseArgs& a, int row) {
+  const ptrdiff_t step = static_cast<ptrdiff_t>(a.quads) * kQuadBytes;
+  const int8_t* w = static_cast<const int8_t*>(a.packed);
+  const uint8_t* in = a.in + row * a.in_row;
+  int32_t* out = a.out + row * a.out_row;
+  int j = 0;
+  for (; j + kTile < a.outputs; j += 2 * kTile, w += 2 * step) {
+    int32x4_t acc[kRows][4];
+    sums_4x16<kRows, 2>(acc, a.correction + j, {1, a.quads}, in, a.in_row, 0, w, step);
+    EVQA_UNROLL for (int r = 0; r < kRows; ++r)
+      EVQA_UNROLL for (int v = 0; v < 4; ++v) vst1q_s32(out + r * a.out_row + j + 4 * v, acc[r][v]);
+  }
+  if (j < a.outputs) {
+    int32x4_t acc[kRows][2];
+    sums_4x16<kRows, 1>(acc, a.correction + j, {1, a.quads}, in, a.in_row, 0, w, step);
+    EVQA_UNROLL for (int r = 0; r < kRows; ++r)
+      EVQA_UNROLL for (int v = 0; v < 2; ++v) vst1q_s32(out + r * a.out_row + j + 4 * v, acc[r][v]);
+  }
+}
+
+void dense_4x16(const DenseArgs& a) {
+  const Groups g = divide(a.rows, 4);
+  for (int i = 0, row = 0; i < g.count; ++i) {
+    const int size = i < g.count - g.short_count ? g.size : g.size - 1;
+    switch (size) {
+      case 1: dense_rows_4x16<1>(a, row); break;
+      case 2: dense_rows_4x16<2>(a, row); break;
+      case 3: dense_rows_4x16<3>(a, row); break;
+      default: dense_rows_4x16<4>(a, row); break;
+    }
+    row += size;
+  }
+}
+
+}  // namespace
+}  // namespace evqa
