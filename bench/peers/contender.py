@@ -1,0 +1,75 @@
+"""What is measured: one interface for our package and for every peer, and our package behind it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from edge_vqa import VQA, EdgeVQAError
+
+
+class PeerError(EdgeVQAError):
+    """A peer is not installed, or cannot run this network."""
+
+
+class Contender(Protocol):
+    """Takes a picture and a question with `show`, untimed, and is then asked again and again, timed."""
+
+    name: str
+    version: str
+    detail: str
+    """How it is set up, where that is not obvious."""
+
+    def show(self, pixels: bytes, ids: Sequence[int]) -> None:
+        """RGB bytes of a square picture and word ids, put where this runtime likes them best."""
+
+    def encode(self) -> None:
+        """Pixels -> features, kept."""
+
+    def further(self) -> int:
+        """Features and words -> place of the best answer."""
+
+    def answer(self) -> int:
+        """Both."""
+
+    def logits(self) -> list[float]:
+        """Of the last question; without the last one, which stands for no answer."""
+
+
+class Own:
+    """edge_vqa as a user has it: through Python, lists of numbers included."""
+
+    def __init__(self, model: str | None, engine: str | None, threads: int) -> None:
+        """Raises EdgeVQAError."""
+        self._engine = VQA(model, engine, threads).engine
+        self.name = f"edge_vqa {self._engine.name}"
+        self.version = _version("edge_vqa")
+        self.detail = ""
+        self._pixels, self._ids = b"", tuple[int, ...]()
+        self._features: Any = None
+        self._logits: list[float] = []
+
+    def show(self, pixels: bytes, ids: Sequence[int]) -> None:
+        self._pixels, self._ids = pixels, tuple(ids)
+
+    def encode(self) -> None:
+        self._features = self._engine.encode(self._pixels)
+
+    def further(self) -> int:
+        self._logits = self._engine.answer(self._features, self._ids)[0][:-1]
+        return self._logits.index(max(self._logits))
+
+    def answer(self) -> int:
+        self.encode()
+        return self.further()
+
+    def logits(self) -> list[float]:
+        return self._logits
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "checkout"

@@ -1,0 +1,78 @@
+"""The smallest programs that answer one question about one picture, a function each: what a cold start runs.
+
+Peers get the question's word ids ready, files optimised or compiled for this machine where that starts sooner, and do
+nothing besides; ours is the package as it is.
+"""
+
+# Imports stand in the functions: each process pays for its own only.
+
+
+def edge_vqa(folder: str, picture: str, question: str, ids: str, threads: str, model: str, engine: str) -> None:
+    from edge_vqa import VQA
+
+    print(VQA(model or None, engine or None, int(threads)).ask(picture, question).text, flush=True)
+
+
+def onnxruntime(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    import onnxruntime as runtime
+    from PIL import Image
+
+    words = [int(i) for i in ids.split(",")]
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = int(threads), 1
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL  # it was done beforehand
+    providers = ["CPUExecutionProvider"]
+    encoder = runtime.InferenceSession(f"{folder}/encoder-optimised.onnx", options, providers=providers)
+    head = runtime.InferenceSession(f"{folder}/head-{len(words)}-optimised.onnx", options, providers=providers)
+    pixels = np.asarray(Image.open(picture).convert("RGB"))[None]
+    features = encoder.run(None, {"pixels": pixels})[0]
+    inputs = {"features": features, "ids": np.array([words], np.int64), "lengths": np.array([len(words)], np.int64)}
+    _print(folder, head.run(["logits"], inputs)[0])
+
+
+def openvino(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    import openvino as runtime
+    from PIL import Image
+
+    words = np.array([int(i) for i in ids.split(",")], np.int32)
+    core = runtime.Core()
+    requests = []
+    for name in ("encoder", f"head-{len(words)}"):
+        with open(f"{folder}/{name}.blob", "rb") as file:  # noqa: PTH123  (pathlib is one import more)
+            requests.append(core.import_model(file.read(), "CPU").create_infer_request())
+    encoder, head = requests
+    pixels = np.array(Image.open(picture).convert("RGB"))[None]
+    encoder.infer([pixels], share_inputs=True)
+    features = encoder.get_output_tensor().data
+    head.infer([features.reshape(1, features.shape[1], -1), words], share_inputs=True)
+    _print(folder, head.get_output_tensor(0).data)
+
+
+def litert(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter
+    from PIL import Image
+
+    words = np.array([int(i) for i in ids.split(",")], np.int32)
+    encoder = Interpreter(f"{folder}/encoder.tflite", num_threads=int(threads))
+    head = Interpreter(f"{folder}/head-{len(words)}.tflite", num_threads=1)
+    encoder.allocate_tensors()
+    head.allocate_tensors()
+    pixels = np.asarray(Image.open(picture).convert("RGB"))[None]
+    source = encoder.get_input_details()[0]
+    turned = (pixels ^ 128).view(np.int8) if source["dtype"] == np.int8 else pixels
+    encoder.set_tensor(source["index"], turned)
+    encoder.invoke()
+    inputs = head.get_input_details()
+    features = encoder.get_tensor(encoder.get_output_details()[0]["index"])
+    head.set_tensor(inputs[0]["index"], features.reshape(inputs[0]["shape"]))
+    head.set_tensor(inputs[1]["index"], words)
+    head.invoke()
+    _print(folder, head.get_tensor(head.get_output_details()[0]["index"]))
+
+
+def _print(folder, logits):  # type: ignore[no-untyped-def]
+    with open(f"{folder}/answers.txt", encoding="utf-8") as file:  # noqa: PTH123
+        print(file.read().split("\n")[int(logits[0, :-1].argmax())], flush=True)

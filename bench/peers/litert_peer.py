@@ -1,0 +1,109 @@
+"""LiteRT (the former TensorFlow Lite) with XNNPACK, on files that make_tflite.py wrote."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_vqa.model_file import ModelFile
+
+from . import make_tflite
+from .contender import PeerError
+from .network import read_encoder, read_head
+
+
+class LiteRtPeer:
+    """One interpreter for the encoder, one for each length of question, whose LSTM is unrolled."""
+
+    name = "LiteRT"
+
+    def __init__(
+        self, model: ModelFile, folder: Path, threads: int, encoder: Path | None = None, head: Path | None = None
+    ) -> None:
+        """`encoder` and `head`: files to use instead of making them; `head` then serves every length it is given."""
+        self._interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter
+        self.version = importlib.metadata.version("ai-edge-litert")
+        made = "given files" if encoder or head else "XNNPACK; encoder static int8, head dynamic int8, LSTM unrolled"
+        self.detail = made
+        self._model, self._folder, self._given_head = model, folder, head
+        path = folder / "encoder.tflite"
+        if encoder is not None:
+            shutil.copyfile(encoder, path)
+        else:
+            path.write_bytes(make_tflite.make_encoder(read_encoder(model), model.side))
+        self._encoder = self._open(path, threads)
+        self._pixels_at = self._encoder.get_input_details()[0]["index"]
+        self._features_at = self._encoder.get_output_details()[0]["index"]
+        if self._encoder.get_input_details()[0]["dtype"] not in (np.int8, np.uint8):
+            raise PeerError(f"{path}: takes {self._encoder.get_input_details()[0]['dtype']} pixels, not 8-bit ones")
+        # int8 pixels are uint8 ones less 128, which is the same as turning the highest bit over.
+        self._turned = 128 if self._encoder.get_input_details()[0]["dtype"] == np.int8 else 0
+        self._heads: dict[int, Any] = {}
+
+    def _open(self, path: Path, threads: int) -> Any:
+        with _quiet():
+            interpreter = self._interpreter(str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+        return interpreter
+
+    def show(self, pixels: bytes, ids: Sequence[int]) -> None:
+        if len(ids) not in self._heads:
+            path = self._folder / f"head-{len(ids)}.tflite"
+            if self._given_head is not None:
+                shutil.copyfile(self._given_head, path)
+            else:
+                path.write_bytes(make_tflite.make_head(read_head(self._model), len(ids), self._model.cells**2))
+            # One thread: the head's matrices are too small to share out.
+            self._heads[len(ids)] = self._open(path, 1)
+        self._head = self._heads[len(ids)]
+        self._inputs = [d["index"] for d in self._head.get_input_details()]
+        self._head_shape = self._head.get_input_details()[0]["shape"]
+        self._logits_at = self._head.get_output_details()[0]["index"]
+        self._pixels = np.frombuffer(pixels, np.uint8).reshape(1, self._model.side, self._model.side, 3)
+        self._head.set_tensor(self._inputs[1], np.array(ids, np.int32))
+
+    # A view of a tensor must not outlive the statement: the interpreter refuses to run while one exists.
+
+    def encode(self) -> None:
+        target = self._encoder.tensor(self._pixels_at)().view(np.uint8)
+        np.bitwise_xor(self._pixels, self._turned, out=target)
+        del target
+        self._encoder.invoke()
+
+    def further(self) -> int:
+        np.copyto(
+            self._head.tensor(self._inputs[0])(), self._encoder.tensor(self._features_at)().reshape(self._head_shape)
+        )
+        self._head.invoke()
+        return int(self._head.tensor(self._logits_at)()[0, :-1].argmax())
+
+    def answer(self) -> int:
+        self.encode()
+        return self.further()
+
+    def logits(self) -> list[float]:
+        logits: list[float] = self._head.get_tensor(self._logits_at)[0, :-1].tolist()
+        return logits
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The library tells standard error, past Python, that it made a delegate."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,76 @@
+"""onnxruntime on the bundled graphs: static int8 encoder, dynamic int8 head."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_vqa.model_file import ModelFile
+
+
+class OnnxRuntimePeer:
+    """Sizes fixed when the graphs are loaded, inputs and outputs bound once."""
+
+    name = "onnxruntime"
+    detail = "encoder static int8, head dynamic int8; sizes fixed, io binding"
+
+    def __init__(self, model: ModelFile, folder: Path, threads: int) -> None:
+        self._runtime = importlib.import_module("onnxruntime")
+        self.version: str = self._runtime.__version__
+        self._model, self._folder, self._threads = model, folder, threads
+        self._encoder = self._session("encoder.onnx", threads, {"batch": 1}, "encoder")
+        self._heads: dict[int, Any] = {}
+
+    def _session(self, graph: str, threads: int, sizes: dict[str, int], saved: str) -> Any:
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        for name, size in sizes.items():
+            options.add_free_dimension_override_by_name(name, size)
+        # The graph as optimised for this machine is what first_answer starts from.
+        options.optimized_model_filepath = str(self._folder / f"{saved}-optimised.onnx")
+        return self._runtime.InferenceSession(self._model.graph(graph), options, providers=["CPUExecutionProvider"])
+
+    def show(self, pixels: bytes, ids: Sequence[int]) -> None:
+        if len(ids) not in self._heads:
+            sizes = {"questions": 1, "words": len(ids)}
+            # One thread: the head's matrices are too small to share out.
+            self._heads[len(ids)] = self._session("head.onnx", 1, sizes, f"head-{len(ids)}")
+        self._head = self._heads[len(ids)]
+        side = self._model.side
+        self._features = np.empty(self._encoder.get_outputs()[0].shape, np.float32)
+        self._logits = np.empty((1, len(self._model.answers) + 1), np.float32)
+        attention = np.empty((1, self._model.cells, self._model.cells), np.float32)
+        picture = np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3).copy()
+        words = {"ids": np.array([ids], np.int64), "lengths": np.array([len(ids)], np.int64)}
+        self._encoding = self._bind(self._encoder, {"pixels": picture}, {"features": self._features})
+        self._answering = self._bind(
+            self._head, {"features": self._features, **words}, {"logits": self._logits, "attention": attention}
+        )
+
+    def _bind(self, session: Any, inputs: dict[str, Any], outputs: dict[str, Any]) -> Any:
+        binding, held = session.io_binding(), []
+        for arrays, bind in ((inputs, binding.bind_ortvalue_input), (outputs, binding.bind_ortvalue_output)):
+            for name, array in arrays.items():
+                held.append(self._runtime.OrtValue.ortvalue_from_numpy(array))  # shares the array's memory
+                bind(name, held[-1])
+        return binding, held
+
+    def encode(self) -> None:
+        self._encoder.run_with_iobinding(self._encoding[0])
+
+    def further(self) -> int:
+        self._head.run_with_iobinding(self._answering[0])
+        return int(self._logits[0, :-1].argmax())
+
+    def answer(self) -> int:
+        self.encode()
+        return self.further()
+
+    def logits(self) -> list[float]:
+        logits: list[float] = self._logits[0, :-1].tolist()
+        return logits
