@@ -9,10 +9,9 @@ import io
 import math
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from .errors import ImageError
 
@@ -26,6 +25,8 @@ FORMATS = frozenset(
     {"JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF", "HEIF"}
 )
 """Formats that are decoded (the last two where Pillow can). Others are refused: some make Pillow start programs."""
+
+_ORIENTATION = 0x0112  # EXIF
 
 MAX_PIXELS = 50_000_000
 """Larger pictures are refused before they are decoded."""
@@ -43,12 +44,12 @@ def load_image(source: ImageLike, side: int = 224) -> Image.Image:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _open(io.BytesIO(source), "the picture", side)
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
+        name = os.fsdecode(source)
         try:
-            with path.open("rb") as stream:
-                return _open(stream, str(path), side)
+            with open(name, "rb") as stream:
+                return _open(stream, name, side)
         except (OSError, ValueError) as error:
-            raise ImageError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+            raise ImageError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
     if hasattr(source, "__array_interface__"):
         return _from_array(source)
     raise ImageError(f"a picture must be a path, bytes, a PIL picture or an array, not {type(source).__name__}")
@@ -63,7 +64,7 @@ def to_pixels(image: Image.Image, side: int) -> Image.Image:
 
 def _open(stream: Any, name: str, side: int) -> Image.Image:
     try:
-        image = Image.open(stream)
+        image = _open_jpeg(stream) or Image.open(stream)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name}: too large ({error})") from error
     except UnidentifiedImageError as error:
@@ -73,6 +74,21 @@ def _open(stream: Any, name: str, side: int) -> Image.Image:
     if image.format not in FORMATS:
         raise ImageError(f"{name}: {image.format} is not a format of pictures that is read")
     return _upright_rgb(image, name, side)
+
+
+def _open_jpeg(stream: Any) -> Image.Image | None:
+    """A JPEG, which most pictures are, without loading Pillow's readers of every other format. None: not a good one."""
+    magic = stream.read(3)
+    stream.seek(0)
+    if magic != b"\xff\xd8\xff":
+        return None
+    from PIL import JpegImagePlugin
+
+    try:
+        return JpegImagePlugin.jpeg_factory(stream)
+    except Exception:  # Image.open says what is wrong with it
+        stream.seek(0)
+        return None
 
 
 def _upright_rgb(image: Image.Image, name: str, draft: int | None) -> Image.Image:
@@ -86,11 +102,19 @@ def _upright_rgb(image: Image.Image, name: str, draft: int | None) -> Image.Imag
         if image.format in ("JPEG", "MPO") and draft is not None:
             image.draft("RGB", (draft, draft))
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _to_rgb(_upright(image))
     except ImageError:
         raise
     except Exception as error:
         raise ImageError(f"{name}: damaged or truncated picture ({error})") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    if image.getexif().get(_ORIENTATION, 1) == 1:
+        return image
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .errors import QuestionError
 
@@ -49,8 +49,7 @@ def split_words(question: str) -> list[str]:
     return [part for word in words for part in _SPELLINGS.get(word, word).split()]
 
 
-@dataclass(frozen=True)
-class EncodedQuestion:
+class EncodedQuestion(NamedTuple):
     """A question as the model reads it."""
 
     words: tuple[str, ...]

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from .errors import EdgeVQAError, ImageError, ModelError, QuestionError
-from .heatmap import draw_heatmap
 from .image import ImageLike, load_image
 from .vqa import VQA, Answer
 
@@ -57,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m edge_vqa.run",
         description="Answer questions in Vietnamese about pictures of dishes.",
+        # A width of its own: to ask the terminal for it, argparse would load shutil and what shutil loads.
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
         epilog="Exit codes: 0 all answered; 1 a picture or question could not be used; 2 wrong usage; "
         "3 the model or engine could not be used, or a result could not be written; 130 interrupted.",
     )
@@ -84,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         help="save the picture with what the model looked at (several answers: OUT-1.png, OUT-2.png, ...)",
     )
     parser.add_argument("--model", help="a model file or the name of a bundled model")
-    parser.add_argument("--engine", help="onnx (default: the first that is installed)")
+    parser.add_argument("--engine", help="native, onnx or reference (default: the first that is there)")
     parser.add_argument("--threads", type=_positive, metavar="N", help="default: at most 4")
     return parser
 
@@ -115,21 +114,21 @@ def _questions(given: list[str]) -> list[str]:
 def _pictures(given: list[str]) -> Iterator[tuple[str, ImageLike | ImageError]]:
     """Name and source of every picture asked about; folders are read in order of file name."""
     for name in given:
-        path = Path(name)
         if name == "-":
             yield "-", sys.stdin.buffer.read()
             continue
+        if not os.path.isdir(name):
+            yield name, name
+            continue
         try:
-            if not path.is_dir():
-                yield name, path
-                continue
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.is_file())
+            inside = sorted(f for f in os.listdir(name) if os.path.splitext(f)[1].lower() in PICTURES)
         except OSError as error:
             yield name, ImageError(f"{name}: {error.strerror or error}")
             continue
+        found = [path for path in (os.path.join(name, f) for f in inside) if os.path.isfile(path)]
         if not found:
             yield name, ImageError(f"{name}: no pictures in this folder")
-        yield from ((str(p), p) for p in found)
+        yield from ((path, path) for path in found)
 
 
 def _answer_all(vqa: VQA, options: argparse.Namespace, questions: list[str]) -> int:
@@ -176,6 +175,8 @@ def _as_text(name: str, answer: Answer, several: bool, top: int | None) -> str:
 
 
 def _as_json(vqa: VQA, name: str, answer: Answer) -> str:
+    import json
+
     record: dict[str, Any] = {
         "image": name,
         "question": answer.question,
@@ -192,12 +193,14 @@ def _as_json(vqa: VQA, name: str, answer: Answer) -> str:
 
 
 def _save_heatmap(out: str, number: int | None, source: ImageLike, answer: Answer) -> None:
+    from .heatmap import draw_heatmap
+
     picture = draw_heatmap(load_image(source, 640), answer.attention)
     try:
-        path = Path(out)
         if number is not None:
-            path = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        picture.save(path)
+            stem, suffix = os.path.splitext(out)
+            out = f"{stem}-{number}{suffix}"
+        picture.save(out)
     except (OSError, ValueError) as error:
         raise OSError(f"{out}: cannot save the heatmap ({error})") from error
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import EngineError
-from ..model_file import ModelFile
+from ..model_file import EVQA, ZIP, ModelFile
 
 
 class Engine(Protocol):
@@ -27,15 +26,29 @@ class Engine(Protocol):
         """
 
 
-ENGINES = {"onnx": "onnxruntime"}
-"""Engine name -> the package it needs, in order of preference."""
+class EngineKind(NamedTuple):
+    """What is known of an engine without importing it."""
+
+    files: tuple[str, ...]
+    """Kinds of model file that it runs."""
+    remedy: str
+    """What to do where it is not installed."""
+
+
+ENGINES = {
+    "native": EngineKind((EVQA,), "install a C++ compiler (Debian: apt install g++) and then edge_vqa again"),
+    "onnx": EngineKind((EVQA, ZIP), "pip install onnxruntime"),
+    "reference": EngineKind((EVQA,), "pip install numpy"),
+}
+"""In order of preference."""
 
 
 def default_threads() -> int:
     """At most 4, never more than the processors (and the cgroup quota) this process may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as stream:
+            quota, period = stream.read().split()
         if quota != "max":
             usable = min(usable, max(1, int(quota) // int(period)))
     except (OSError, ValueError):
@@ -44,20 +57,27 @@ def default_threads() -> int:
 
 
 def open_engine(name: str | None, model: ModelFile, threads: int | None = None) -> Engine:
-    """The engine called `name`, or the first that is installed. Raises EngineError."""
+    """The engine called `name`, or the first that is installed and runs this kind of file. Raises EngineError."""
     if name is not None and name not in ENGINES:
         raise EngineError(f"{name}: no such engine (known: {', '.join(ENGINES)})")
     if threads is not None and not 1 <= threads <= 1024:
         raise EngineError(f"{threads} threads: give 1 to 1024")
-    for candidate in ENGINES if name is None else (name,):
+    fitting = [candidate for candidate, kind in ENGINES.items() if model.kind in kind.files]
+    if name is not None and name not in fitting:
+        raise EngineError(
+            f"the engine {name} cannot run {model.path}: {model.kind} files run on {' or '.join(fitting)}; "
+            "python -m export.to_evqa makes .evqa files"
+        )
+    for candidate in fitting if name is None else [name]:
         try:
-            module = importlib.import_module(f".{candidate}", __name__)
+            module = import_module(f".{candidate}", __name__)
+            # Left to itself, the native engine also looks at how many of the processors are real cores.
+            chosen = threads or (0 if candidate == "native" else default_threads())
+            engine: Engine = module.open_engine(model, chosen)
         except ImportError as error:
             if name is not None:
-                raise EngineError(
-                    f"the engine {name} needs {ENGINES[name]}: pip install {ENGINES[name]} ({error})"
-                ) from error
+                raise EngineError(f"the engine {name} is not there: {ENGINES[name].remedy} ({error})") from error
             continue
-        engine: Engine = module.open_engine(model, threads or default_threads())
         return engine
-    raise EngineError(f"no engine is installed: pip install {' or '.join(ENGINES.values())}")
+    remedies = ", or ".join(ENGINES[candidate].remedy for candidate in fitting)
+    raise EngineError(f"no engine is installed that runs {model.kind} files: {remedies}")
