@@ -24,7 +24,7 @@ _SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 
 @pytest.fixture(scope="session")
 def compile_program(tmp_path_factory: pytest.TempPathFactory) -> Compile:
-    """Makes a program of a file of this folder and files of the engine: compile_program("a_program.cc", "error.cc").
+    """Makes a program of a file of this folder and files of the engine, such as "a_program.cc" and "error.cc".
 
     Sanitizers watch it where the compiler has them, unless `sanitize` is False.
     """
