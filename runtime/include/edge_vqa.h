@@ -107,8 +107,8 @@ typedef struct evqa_about {
 } evqa_about;
 
 /* Loads a model. threads: 1 to 64, 0 chooses (at most 4, at most the physical cores and the cgroup's quota). The file is
-   mapped; it must not change while the handle lives. evqa_open_memory does not copy: keep the bytes until the model's
-   last handle is closed. */
+   mapped; it must not change while the handle lives. evqa_open_memory does not copy: the bytes begin at a multiple of 8 and
+   stay until the model's last handle and scene are given back. */
 EVQA_API evqa_status evqa_open(const char* path, int threads, evqa** out);
 EVQA_API evqa_status evqa_open_memory(const void* bytes, size_t size, int threads, evqa** out);
 EVQA_API evqa_status evqa_clone(evqa* handle, int threads, evqa** out);
@@ -136,6 +136,17 @@ EVQA_API evqa_status evqa_features(const evqa* handle, const evqa_scene* scene, 
 
 /* Only the resize: side x side RGB pixels, 3 bytes each, into `out`. */
 EVQA_API evqa_status evqa_resize(const evqa_image* image, int32_t side, uint8_t* out, size_t size);
+
+/* Where the time of a look goes. rgb: side * side * 3 bytes. Steps: the pixels' way in, the network's (one convolution, or
+   a block of three that run as one), the positions. most: room in `steps`; 64 is enough for the models of the package. */
+typedef struct evqa_step {
+  const char* name;
+  int32_t first_layer, layers; /* of the model file */
+  int64_t macs;                /* multiply-accumulates */
+  int64_t nanoseconds;
+} evqa_step;
+EVQA_API evqa_status evqa_profile_look(evqa* handle, const uint8_t* rgb, evqa_scene* scene, evqa_step* steps,
+                                       int32_t most, int32_t* count);
 
 EVQA_API const char* evqa_error(void);    /* why the last call of this thread failed; "" if it did not */
 EVQA_API const char* evqa_version(void);  /* "0.2.0" */

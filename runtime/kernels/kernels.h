@@ -16,7 +16,8 @@ namespace evqa {
 constexpr int kChannelPad = 64;  // bias and scale arrays are readable, and zero, up to the next multiple of this
 
 // A convolution as a matrix product. Every output pixel reads `segments` runs of `segment_quads` * 4 bytes: a 1x1
-// convolution one run of its channels, a 3x3 convolution three runs (one a row), each three pixels long.
+// convolution one run of its channels (or several, where its input lies in planes of some channels each), a 3x3
+// convolution three runs (one a row), each three pixels long.
 struct ConvShape {
   int segments;
   int segment_quads;  // a run is padded to whole quads; the weights there are zero, the bytes read are not looked at
@@ -93,8 +94,8 @@ struct Kernels {
   const char* name;        // the level's: scalar avx2 avx512vnni neon neondot neoni8mm
   int storage_offset;      // 0 or 128
 
-  int conv_tile;           // work may be shared out in multiples of so many channels; at most kChannelPad
-  size_t (*conv_packed_bytes)(ConvShape, int channels);  // additive over whole tiles
+  int conv_tile;           // a multiple of so many channels is packed like its parts, each a multiple too
+  size_t (*conv_packed_bytes)(ConvShape, int channels);
   // weights [channels][segments][segment_quads * 4]
   void (*conv_pack)(ConvShape, int channels, const int8_t* weights, void* packed);
   void (*conv)(const ConvArgs&);

@@ -55,24 +55,41 @@ EVQA_INLINE Groups divide(int pixels, int most) {
 }
 
 // One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, by channels first .. last - 1.
-using ConvBlock = void (*)(const ConvArgs&, int pixel, int groups, int first, int last);
+// `magic` holds a flag a tile, see requant.h.
+using ConvBlock = void (*)(const ConvArgs&, int pixel, int groups, int first, int last, const bool* magic);
 
 // Goes once through the larger of inputs and weights, and for each part of it through all of the smaller, which stays in
-// the first cache where it is small enough. blocks[n - 1] takes n pixels, n <= most, and `width` channels at a time.
-EVQA_INLINE void walk_conv(const ConvArgs& a, const ConvBlock* blocks, int most, int width) {
+// the first cache where it is small enough. blocks[n - 1] takes n pixels, n <= most; channels go `width` at a time.
+// `check` fills the flags of channels first .. last - 1.
+template <class Check>
+EVQA_INLINE void walk_conv(const ConvArgs& a, const ConvBlock* blocks, int most, int width, Check check) {
+  constexpr int kFlags = 64;
+  bool magic[kFlags];
   const Groups g = divide(a.pixels, most);
   const int full = g.count - g.short_count;
-  const ConvBlock block = blocks[g.size - 1], short_block = g.short_count ? blocks[g.size - 2] : nullptr;
-  if (a.channels > a.pixels) {
-    for (int c = 0; c < a.channels; c += width) {
-      const int end = least(c + width, a.channels);
-      if (full) block(a, 0, full, c, end);
-      if (g.short_count) short_block(a, full * g.size, g.short_count, c, end);
-    }
-  } else {
+  const bool weights_once = a.channels > a.pixels;
+  const int part = weights_once ? width : kFlags * kTile, groups = weights_once ? full : 1;
+  const int short_groups = weights_once ? g.short_count : 1;
+  for (int c = 0; c < a.channels; c += part) {
+    const int end = least(c + part, a.channels);
     int pixel = 0;
-    for (int i = 0; i < full; ++i, pixel += g.size) block(a, pixel, 1, 0, a.channels);
-    for (int i = 0; i < g.short_count; ++i, pixel += g.size - 1) short_block(a, pixel, 1, 0, a.channels);
+    check(a, c, end, magic);
+    for (int i = 0; i < full; i += groups, pixel += groups * g.size) blocks[g.size - 1](a, pixel, groups, c, end, magic);
+    for (int i = 0; i < g.short_count; i += short_groups, pixel += short_groups * (g.size - 1))
+      blocks[g.size - 2](a, pixel, short_groups, c, end, magic);
+  }
+}
+
+// So many rows of a dense product, from `row` on.
+using DenseBlock = void (*)(const DenseArgs&, int row);
+
+EVQA_INLINE void walk_dense(const DenseArgs& a, const DenseBlock* blocks, int most) {
+  const Groups g = divide(a.rows, most);
+  int row = 0;
+  for (int i = 0; i < g.count; ++i) {
+    const int size = i < g.count - g.short_count ? g.size : g.size - 1;
+    blocks[size - 1](a, row);
+    row += size;
   }
 }
 

@@ -97,7 +97,7 @@ EVQA_INLINE void tile_4x16(const ConvArgs& a, const Requant& q, int pixel, int c
 }
 
 template <int kRows>
-void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last) {
+void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, const bool*) {
   const ptrdiff_t step = static_cast<ptrdiff_t>(a.shape.segments) * a.shape.segment_quads * kQuadBytes;
   const Requant q = requant_of(a);
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
@@ -110,7 +110,7 @@ void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last) {
 
 void conv_4x16(const ConvArgs& a) {
   static constexpr ConvBlock blocks[] = {block_4x16<1>, block_4x16<2>, block_4x16<3>, block_4x16<4>};
-  walk_conv(a, blocks, 4, 2 * kTile);
+  walk_conv(a, blocks, 4, 2 * kTile, [](const ConvArgs&, int, int, bool*) {});
 }
 
 template <int kRows>
@@ -135,17 +135,8 @@ void dense_rows_4x16(const DenseArgs& a, int row) {
 }
 
 void dense_4x16(const DenseArgs& a) {
-  const Groups g = divide(a.rows, 4);
-  for (int i = 0, row = 0; i < g.count; ++i) {
-    const int size = i < g.count - g.short_count ? g.size : g.size - 1;
-    switch (size) {
-      case 1: dense_rows_4x16<1>(a, row); break;
-      case 2: dense_rows_4x16<2>(a, row); break;
-      case 3: dense_rows_4x16<3>(a, row); break;
-      default: dense_rows_4x16<4>(a, row); break;
-    }
-    row += size;
-  }
+  static constexpr DenseBlock blocks[] = {dense_rows_4x16<1>, dense_rows_4x16<2>, dense_rows_4x16<3>, dense_rows_4x16<4>};
+  walk_dense(a, blocks, 4);
 }
 
 }  // namespace

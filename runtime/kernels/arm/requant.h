@@ -120,5 +120,40 @@ EVQA_INLINE void requant_magic(const int32x4_t (&acc)[kRows][kVectors], const fl
   clamp_store<kRows, kVectors>(b, q, out, out_pitch);
 }
 
+// Sums of a tile before the first product.
+template <int kRows, int kVectors>
+EVQA_INLINE void start_sums(int32x4_t (&acc)[kRows][kVectors], const int32_t* bias, bool magic) {
+  int32_t start[4 * kVectors];
+  const int32x4_t add = vdupq_n_s32(magic ? kMagicBits : 0);
+  EVQA_UNROLL for (int v = 0; v < kVectors; ++v) vst1q_s32(start + 4 * v, vaddq_s32(vld1q_s32(bias + 4 * v), add));
+  EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
+    const int32_t* s = opaque(static_cast<const int32_t*>(start));
+    EVQA_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] = vld1q_s32(s + 4 * v);
+  }
+}
+
+// Requantises kRows pixels from `pixel` on, of 8 channels from `channel` on or of as many as there are.
+template <int kRows>
+EVQA_INLINE void requant_tile(const int32x4_t (&acc)[kRows][2], const ConvArgs& a, const Requant& q, int pixel,
+                              int channel, bool magic) {
+  const ptrdiff_t at = pixel * a.out_pixel + channel;
+  const float* scale = a.scale + channel;
+  const uint8_t* residual = a.residual ? a.residual + at : nullptr;
+  if (channel + kTile > a.channels) {
+    const int n = a.channels - channel;
+    Edge<kRows, kTile> edge;
+    if (residual) edge.take(residual, a.out_pixel, n), residual = edge.residual;
+    if (magic)
+      requant_magic<kRows, 2>(acc, scale, q, residual, kTile, edge.out, kTile);
+    else
+      requant_any<kRows, 2>(acc, scale, q, residual, kTile, edge.out, kTile);
+    edge.give(a.out + at, a.out_pixel, n);
+  } else if (magic) {
+    requant_magic<kRows, 2>(acc, scale, q, residual, a.out_pixel, a.out + at, a.out_pixel);
+  } else {
+    requant_any<kRows, 2>(acc, scale, q, residual, a.out_pixel, a.out + at, a.out_pixel);
+  }
+}
+
 }  // namespace
 }  // namespace evqa

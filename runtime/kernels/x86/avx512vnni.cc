@@ -44,7 +44,7 @@ inline __m512 scaled(__m512i sum, __m512 scale) { return _mm512_mul_ps(_mm512_cv
 }  // namespace
 
 const Kernels kKernelsAvx512vnni = {
-    "avx512vnni",   kStorageOffset, kChannelPad,    packed_bytes, pack,        conv,          64,          depthwise_packed_bytes,
+    "avx512vnni",   kStorageOffset, 48,             packed_bytes, pack,        conv,          64,          depthwise_packed_bytes,
     depthwise_pack, depthwise,      dense,          head_lstm_cell, head_attend, head_affine, head_quantize, head_answer,
     head_place,
 };
