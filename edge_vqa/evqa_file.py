@@ -1,23 +1,23 @@
 """The `.evqa` file: reads what it says of itself, checks it, writes it. docs/evqa-format.md is the definition.
 
-Only the standard library is needed here: starting the command must not wait for NumPy. The tensors themselves are read
-and checked by edge_vqa.evqa_tensors, or by the engine in C++.
+Only the standard library is needed here. The tensors themselves are read and checked by edge_vqa.evqa_tensors, or by
+the engine in C++.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import ModelError
 
-SUFFIX = ".evqa"
 MAGIC, VERSION = b"\x89EVQA\r\n\n", 1
 ALIGNMENT = 64
 MAX_BYTES = 1 << 28
@@ -144,29 +144,43 @@ class EvqaFile:
 
 
 def read_evqa(path: str | os.PathLike[str], verify: bool = False) -> EvqaFile:
-    """Read and check everything but the tensors' values. `verify` also compares the SHA-256 with the content's.
+    """Read and check everything but the tensors' values; `verify` also compares the SHA-256 with the content's.
 
     Raises ModelError when the file cannot be read, is damaged, or is of another version.
     """
-    path = Path(path)
+    return parse_evqa(Path(path), read_content(path), verify)
+
+
+def read_content(path: str | os.PathLike[str]) -> bytes:
+    """A file's bytes. Raises ModelError when there is no such file or it cannot be read."""
     try:
-        if not path.is_file():
+        if not Path(path).is_file():
             raise ModelError(f"{path}: no such file")
-        with path.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-
-            def read(offset: int, count: int) -> bytes:
-                stream.seek(offset)
-                return stream.read(count)
-
-            return _parse(path, size, read, verify)
+        return Path(path).read_bytes()
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error})") from error
 
 
-def parse_evqa(path: Path, data: bytes) -> EvqaFile:
-    """The same as read_evqa for a file's content, SHA-256 verified; `path` is only named in errors."""
-    return _parse(path, len(data), lambda offset, count: data[offset : offset + count], True)
+def parse_evqa(path: Path, data: bytes, verify: bool = True) -> EvqaFile:
+    """The same as read_evqa for a file's content; `path` is only named in errors."""
+    sections = _read_sections(path, data, verify)
+    content = {name: data[start : start + length] for name, (start, length) in sections.items()}
+    words, answers = _texts(path, "WORD", content["WORD"]), _texts(path, "ANSW", content["ANSW"])
+    _require(path, len(set(words)) == len(words), "a word comes twice")
+    sizes = _read_sizes(path, content["MODL"])
+    _require(path, sizes.words == len(words) + 2, f"{len(words)} words, but MODL says {sizes.words} ids")
+    _require(path, sizes.answers == len(answers), f"{len(answers)} answers, but MODL says {sizes.answers}")
+    convs, conv_offsets = _read_convs(path, sizes, content["CONV"])
+    embedding_zero, head_offsets = _read_head(path, sizes, content["HEAD"])
+    about = _read_about(path, content["ABOU"])
+    file = EvqaFile(path, about, words, answers, sizes, convs, embedding_zero, {**conv_offsets, **head_offsets})
+    start, length = sections["DATA"]
+    for name, shape in file.tensors().items():
+        offset = file.offsets[name]
+        _require(path, offset % ALIGNMENT == 0, f"{name} is not at a multiple of {ALIGNMENT}")
+        inside = start <= offset and offset + shape.bytes <= start + length
+        _require(path, inside, f"{name} does not lie in DATA")
+    return file
 
 
 def write_evqa(path: Path, model: EvqaFile, tensors: Mapping[str, bytes]) -> None:
@@ -180,7 +194,7 @@ def write_evqa(path: Path, model: EvqaFile, tensors: Mapping[str, bytes]) -> Non
             raise ModelError(f"{path}: the tensor {name} is missing, not part of the model, or of another size")
     try:
         data = _lay_out(model, tensors)
-    except (struct.error, ValueError, TypeError) as error:
+    except (struct.error, ValueError, TypeError, OverflowError) as error:
         raise ModelError(f"{path}: the model cannot be written ({error})") from error
     parse_evqa(path, data)
     part = path.with_name(path.name + ".part")
@@ -189,8 +203,6 @@ def write_evqa(path: Path, model: EvqaFile, tensors: Mapping[str, bytes]) -> Non
 
 
 def _lay_out(model: EvqaFile, tensors: Mapping[str, bytes]) -> bytes:
-    import hashlib
-
     s = model.sizes
     count = len(model.convs)
     texts = {
@@ -237,61 +249,31 @@ def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
-_Read = Callable[[int, int], bytes]
-
-
-def _parse(path: Path, size: int, read: _Read, verify: bool) -> EvqaFile:
-    sections = _read_sections(path, size, read, verify)
-    content = {name: read(*place) for name, place in sections.items() if name != "DATA"}
-    for name, data in content.items():
-        _require(path, len(data) == sections[name][1], f"{name} cannot be read whole")
-    words, answers = _texts(path, "WORD", content["WORD"]), _texts(path, "ANSW", content["ANSW"])
-    _require(path, len(set(words)) == len(words), "a word comes twice")
-    sizes = _read_sizes(path, content["MODL"])
-    _require(path, sizes.words == len(words) + 2, f"{len(words)} words, but MODL says {sizes.words} ids")
-    _require(path, sizes.answers == len(answers), f"{len(answers)} answers, but MODL says {sizes.answers}")
-    convs, conv_offsets = _read_convs(path, sizes, content["CONV"])
-    embedding_zero, head_offsets = _read_head(path, sizes, content["HEAD"])
-    about = _read_about(path, content["ABOU"])
-    file = EvqaFile(path, about, words, answers, sizes, convs, embedding_zero, {**conv_offsets, **head_offsets})
-    start, length = sections["DATA"]
-    for name, shape in file.tensors().items():
-        offset = file.offsets[name]
-        _require(path, offset % ALIGNMENT == 0, f"{name} is not at a multiple of {ALIGNMENT}")
-        inside = start <= offset and offset + shape.bytes <= start + length
-        _require(path, inside, f"{name} does not lie in DATA")
-    return file
-
-
 def _require(path: Path, fine: bool, what: str) -> None:
     if not fine:
         raise ModelError(f"{path}: {what}")
 
 
-def _read_sections(path: Path, size: int, read: _Read, verify: bool) -> dict[str, tuple[int, int]]:
+def _read_sections(path: Path, data: bytes, verify: bool) -> dict[str, tuple[int, int]]:
     """Name -> offset and bytes of every section."""
-    header = read(0, _HEADER.size)
-    _require(path, len(header) == _HEADER.size and header[:8] == MAGIC, "not an .evqa model file")
-    _, version, count, length, zero, digest = _HEADER.unpack(header)
+    size, end = len(data), _HEADER.size + len(_SECTIONS) * _ENTRY.size
+    _require(path, data.startswith(MAGIC) and size >= _HEADER.size, "not an .evqa model file")
+    _, version, count, length, reserved, digest = _HEADER.unpack_from(data)
     _require(path, version == VERSION, f"format version {version}; this release reads version {VERSION}")
     _require(path, length == size, f"{size} bytes, but the header says {length}: truncated or damaged")
     _require(path, size <= MAX_BYTES, f"larger than {MAX_BYTES >> 20} MB")
-    _require(path, zero == bytes(8) and count == len(_SECTIONS), f"the header is damaged ({count} sections)")
-    if verify:
-        import hashlib
-
-        found = hashlib.sha256(read(_HEADER.size, size)).digest()
-        _require(path, found == digest, "damaged (its SHA-256 is not the header's)")
-    table = read(_HEADER.size, count * _ENTRY.size)
-    _require(path, len(table) == count * _ENTRY.size, "the table of sections is cut off")
+    fine = reserved == bytes(8) and count == len(_SECTIONS) and size >= end
+    _require(path, fine, f"the header is damaged ({count} sections)")
+    found = hashlib.sha256(memoryview(data)[_HEADER.size :]).digest() if verify else digest
+    _require(path, found == digest, "damaged (its SHA-256 is not the header's)")
     sections: dict[str, tuple[int, int]] = {}
-    for raw, zero, offset, bytes_ in _ENTRY.iter_unpack(table):
+    for raw, zero, offset, bytes_ in _ENTRY.iter_unpack(data[_HEADER.size : end]):
         name = raw.decode("latin-1")
         fine = name in _SECTIONS and name not in sections and zero == 0
         _require(path, fine, f"the table of sections names {name!r}, unknown or twice")
         _require(path, offset % ALIGNMENT == 0 and offset + bytes_ <= size, f"{name} lies outside the file")
         sections[name] = (offset, bytes_)
-    places = [(0, _HEADER.size + len(table)), *sorted(sections.values())]
+    places = [(0, end), *sorted(sections.values())]
     apart = all(a[0] + a[1] <= b[0] for a, b in zip(places, places[1:]))
     _require(path, apart, "sections overlap")
     return sections

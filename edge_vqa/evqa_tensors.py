@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ModelError
-from .evqa_file import Conv, EvqaFile, parse_evqa, write_evqa
+from .evqa_file import Conv, EvqaFile, parse_evqa, read_content, write_evqa
 
 Array = np.ndarray[Any, Any]
 
@@ -25,12 +25,8 @@ class EvqaModel:
 
 def load_tensors(path: str | os.PathLike[str]) -> EvqaModel:
     """Read a file, verify its SHA-256 and check every value. Raises ModelError."""
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({error})") from error
-    file = parse_evqa(path, data)
+    data = read_content(path)
+    file = parse_evqa(Path(path), data)
     tensors = {
         name: np.frombuffer(data, shape.kind, int(np.prod(shape.shape)), file.offsets[name]).reshape(shape.shape)
         for name, shape in file.tensors().items()

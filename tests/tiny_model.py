@@ -1,6 +1,7 @@
 """Small valid `.evqa` files with random weights, made with NumPy alone.
 
-`PYTHONPATH=. python tests/tiny_model.py FOLDER` writes one of each kind. Scales are chosen so that activations neither vanish nor saturate everywhere; the answers mean nothing.
+`PYTHONPATH=. python tests/tiny_model.py FOLDER` writes one of each kind. Scales are chosen so that activations
+neither vanish nor saturate everywhere; the answers mean nothing.
 """
 
 from __future__ import annotations

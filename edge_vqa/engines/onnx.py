@@ -9,7 +9,9 @@ import numpy as np
 import onnxruntime
 
 from ..errors import EngineError, ModelError
-from ..model_file import ModelFile
+from ..evqa_tensors import load_tensors
+from ..model_file import EVQA, ModelFile
+from .onnx_graph import encoder_graph, head_graph
 
 
 def open_engine(model: ModelFile, threads: int) -> OnnxEngine:
@@ -18,15 +20,19 @@ def open_engine(model: ModelFile, threads: int) -> OnnxEngine:
 
 
 class OnnxEngine:
-    """Two sessions: encoder.onnx (pixels uint8 [1,side,side,3] -> features) and head.onnx (features, ids -> logits)."""
+    """Two sessions: encoder.onnx (pixels uint8 [1,side,side,3] -> features) and head.onnx (features, ids -> logits).
+
+    An .evqa file holds neither: they are made from its tensors.
+    """
 
     name = "onnx"
 
     def __init__(self, model: ModelFile, threads: int) -> None:
         self._side = model.side
-        self._encoder = _session(model, "encoder.onnx", threads)
+        graphs = _graphs(model)
+        self._encoder = _session(model, "encoder.onnx", graphs["encoder.onnx"], threads)
         # The head's matrices are too small to share out: a second thread costs more than it brings.
-        self._head = _session(model, "head.onnx", 1)
+        self._head = _session(model, "head.onnx", graphs["head.onnx"], 1)
         _check_outputs(model, self._head)
 
     def encode(self, pixels: bytes) -> Any:
@@ -61,7 +67,14 @@ def _check_outputs(model: ModelFile, head: onnxruntime.InferenceSession) -> None
             raise ModelError(f"{model.path}: head.onnx gives {name} of {got}, the manifest says {wanted}")
 
 
-def _session(model: ModelFile, graph: str, threads: int) -> onnxruntime.InferenceSession:
+def _graphs(model: ModelFile) -> dict[str, bytes]:
+    if model.kind == EVQA:
+        tensors = load_tensors(model.path)
+        return {"encoder.onnx": encoder_graph(tensors), "head.onnx": head_graph(tensors)}
+    return {name: model.graph(name) for name in ("encoder.onnx", "head.onnx")}
+
+
+def _session(model: ModelFile, name: str, graph: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -69,8 +82,6 @@ def _session(model: ModelFile, graph: str, threads: int) -> onnxruntime.Inferenc
     # Idle threads sleep instead of spinning: a kiosk waits for people most of the time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(model.graph(graph), options, providers=["CPUExecutionProvider"])
-    except ModelError:
-        raise
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(f"{model.path}: onnxruntime cannot load {graph}: {error}") from error
+        raise ModelError(f"{model.path}: onnxruntime cannot load {name}: {error}") from error
