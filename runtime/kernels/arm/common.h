@@ -60,12 +60,12 @@ using ConvBlock = void (*)(const ConvArgs&, int pixel, int groups, int first, in
 
 // Goes once through the larger of inputs and weights, and for each part of it through all of the smaller, which stays in
 // the first cache where it is small enough. blocks[n - 1] takes n pixels, n <= most; channels go `width` at a time.
-// `check` fills the flags of channels first .. last - 1.
+// `check` fills the flags of channels first .. last - 1. `pixels`: or whatever else the blocks count in.
 template <class Check>
-EVQA_INLINE void walk_conv(const ConvArgs& a, const ConvBlock* blocks, int most, int width, Check check) {
+EVQA_INLINE void walk_conv(const ConvArgs& a, int pixels, const ConvBlock* blocks, int most, int width, Check check) {
   constexpr int kFlags = 64;
   bool magic[kFlags];
-  const Groups g = divide(a.pixels, most);
+  const Groups g = divide(pixels, most);
   const int full = g.count - g.short_count;
   const bool weights_once = a.channels > a.pixels;
   const int part = weights_once ? width : kFlags * kTile, groups = weights_once ? full : 1;
@@ -93,17 +93,17 @@ EVQA_INLINE void walk_dense(const DenseArgs& a, const DenseBlock* blocks, int mo
   }
 }
 
-// Sends a tile's bytes (and its residual's) through a buffer where fewer than `width` channels of a pixel are ours.
+// Sends a tile's bytes (and its residual's) through a buffer where fewer than kRows pixels or kWidth channels are ours.
 template <int kRows, int kWidth>
 struct Edge {
   uint8_t out[kRows * kWidth];
   uint8_t residual[kRows * kWidth];
 
-  EVQA_INLINE void take(const uint8_t* from, ptrdiff_t pitch, int n) {
-    for (int r = 0; r < kRows; ++r) memcpy(residual + r * kWidth, from + r * pitch, n);
+  EVQA_INLINE void take(const uint8_t* from, ptrdiff_t pitch, int rows, int n) {
+    for (int r = 0; r < rows; ++r) memcpy(residual + r * kWidth, from + r * pitch, n);
   }
-  EVQA_INLINE void give(uint8_t* to, ptrdiff_t pitch, int n) const {
-    for (int r = 0; r < kRows; ++r) memcpy(to + r * pitch, out + r * kWidth, n);
+  EVQA_INLINE void give(uint8_t* to, ptrdiff_t pitch, int rows, int n) const {
+    for (int r = 0; r < rows; ++r) memcpy(to + r * pitch, out + r * kWidth, n);
   }
 };
 

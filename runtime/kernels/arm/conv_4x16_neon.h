@@ -90,9 +90,9 @@ EVQA_INLINE void tile_4x16(const ConvArgs& a, const Requant& q, int pixel, int c
     requant_any<kRows, 2 * kTiles>(acc, a.scale + channel, q, residual, a.out_pixel, a.out + at, a.out_pixel);
   } else {
     Edge<kRows, kWidth> edge;
-    if (residual) edge.take(residual, a.out_pixel, n);
+    if (residual) edge.take(residual, a.out_pixel, kRows, n);
     requant_any<kRows, 2 * kTiles>(acc, a.scale + channel, q, residual ? edge.residual : nullptr, kWidth, edge.out, kWidth);
-    edge.give(a.out + at, a.out_pixel, n);
+    edge.give(a.out + at, a.out_pixel, kRows, n);
   }
 }
 
@@ -110,7 +110,7 @@ void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, c
 
 void conv_4x16(const ConvArgs& a) {
   static constexpr ConvBlock blocks[] = {block_4x16<1>, block_4x16<2>, block_4x16<3>, block_4x16<4>};
-  walk_conv(a, blocks, 4, 2 * kTile, [](const ConvArgs&, int, int, bool*) {});
+  walk_conv(a, a.pixels, blocks, 4, 2 * kTile, [](const ConvArgs&, int, int, bool*) {});
 }
 
 template <int kRows>

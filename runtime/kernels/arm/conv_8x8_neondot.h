@@ -97,7 +97,7 @@ void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last, co
 void conv_8x8(const ConvArgs& a) {
   static constexpr ConvBlock blocks[] = {block_8x8<1>, block_8x8<2>, block_8x8<3>, block_8x8<4>,
                                          block_8x8<5>, block_8x8<6>, block_8x8<7>, block_8x8<8>};
-  walk_conv(a, blocks, 8, kTile, check_magic);
+  walk_conv(a, a.pixels, blocks, 8, kTile, check_magic);
 }
 
 // One row: every lane of the inputs gets its own sums, so that no sum waits for the one before.

@@ -63,7 +63,7 @@ EVQA_INLINE void depthwise_pixels_neon(const uint8_t* const (&rows)[3], ptrdiff_
   if (kPart) {
     Edge<kPixels, kTile> edge;
     requant_any<kPixels, 2>(acc, scale, q, nullptr, 0, edge.out, kTile);
-    edge.give(out, pitch, n);
+    edge.give(out, pitch, kPixels, n);
   } else {
     requant_any<kPixels, 2>(acc, scale, q, nullptr, 0, out, pitch);
   }

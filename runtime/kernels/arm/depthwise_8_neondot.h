@@ -127,7 +127,7 @@ struct Depthwise8 {
     if (kFinish == Finish::kPart) {
       Edge<kOutRows, kTile> edge;
       requant_any<kOutRows, 2>(acc, s.scale, s.q, nullptr, 0, edge.out, kTile);
-      edge.give(out, pitch, s.n);
+      edge.give(out, pitch, kOutRows, s.n);
     } else if (kFinish == Finish::kAny) {
       requant_any<kOutRows, 2>(acc, s.scale, s.q, nullptr, 0, out, pitch);
     } else {

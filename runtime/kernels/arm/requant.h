@@ -132,22 +132,22 @@ EVQA_INLINE void start_sums(int32x4_t (&acc)[kRows][kVectors], const int32_t* bi
   }
 }
 
-// Requantises kRows pixels from `pixel` on, of 8 channels from `channel` on or of as many as there are.
-template <int kRows>
+// Requantises kRows pixels from `pixel` on, of 8 channels from `channel` on, or as many of both as there are.
+template <int kRows, bool kAllRows = true>
 EVQA_INLINE void requant_tile(const int32x4_t (&acc)[kRows][2], const ConvArgs& a, const Requant& q, int pixel,
                               int channel, bool magic) {
   const ptrdiff_t at = pixel * a.out_pixel + channel;
   const float* scale = a.scale + channel;
   const uint8_t* residual = a.residual ? a.residual + at : nullptr;
-  if (channel + kTile > a.channels) {
-    const int n = a.channels - channel;
+  if (channel + kTile > a.channels || (!kAllRows && pixel + kRows > a.pixels)) {
+    const int n = least(kTile, a.channels - channel), rows = kAllRows ? kRows : least(kRows, a.pixels - pixel);
     Edge<kRows, kTile> edge;
-    if (residual) edge.take(residual, a.out_pixel, n), residual = edge.residual;
+    if (residual) edge.take(residual, a.out_pixel, rows, n), residual = edge.residual;
     if (magic)
       requant_magic<kRows, 2>(acc, scale, q, residual, kTile, edge.out, kTile);
     else
       requant_any<kRows, 2>(acc, scale, q, residual, kTile, edge.out, kTile);
-    edge.give(a.out + at, a.out_pixel, n);
+    edge.give(a.out + at, a.out_pixel, rows, n);
   } else if (magic) {
     requant_magic<kRows, 2>(acc, scale, q, residual, a.out_pixel, a.out + at, a.out_pixel);
   } else {
