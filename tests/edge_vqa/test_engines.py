@@ -34,9 +34,7 @@ def test_without_a_compiled_engine_the_next_ones_answer(tiny: ModelFile, monkeyp
     without(monkeypatch, "onnx")
     assert open_engine(None, tiny).name == "reference"
     without(monkeypatch, "reference")
-    with pytest.raises(
-        EngineError, match=r"no engine is installed .*compiler.*pip install onnxruntime"
-    ):
+    with pytest.raises(EngineError, match=r"no engine is installed .*compiler.*pip install onnxruntime"):
         open_engine(None, tiny)
 
 

@@ -6,9 +6,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tiny_model import make_model
 
+from edge_vqa import VQA
+from edge_vqa.engines.native import find_library
 from edge_vqa.errors import ModelError
-from edge_vqa.model_file import find_model, load_model, save_model
+from edge_vqa.model_file import BUNDLED, EVQA, ZIP, find_model, load_model, save_model
 
 ABOUT = {
     "name": "tiny", "precision": "int8", "side": 64, "cells": 2, "attention": True, "temperature": 1.5,
@@ -37,6 +40,7 @@ def rewrite(path: Path, manifest: dict | None = None, **members: bytes) -> None:
 
 def test_what_is_saved_is_loaded(file: Path) -> None:
     model = load_model(file)
+    assert (model.path, model.kind) == (str(file), ZIP)
     assert (model.name, model.side, model.cells, model.temperature) == ("tiny", 64, 2, 1.5)
     assert model.answers == ("có", "không")
     assert model.vocabulary.words == ("mon", "gi")
@@ -108,3 +112,43 @@ def test_an_unknown_name_lists_what_is_bundled() -> None:
     for name in ("../../etc/passwd-not-there", "a" * 300, "a\0b"):
         with pytest.raises(ModelError):
             find_model(name)
+
+
+@pytest.fixture
+def evqa(tmp_path: Path) -> Path:
+    return make_model(tmp_path / "mô hình.evqa", "odd-attention")
+
+
+def test_an_evqa_file_is_described(evqa: Path) -> None:
+    model = load_model(evqa)
+    assert (model.path, model.kind, model.graphs) == (str(evqa), EVQA, {})
+    assert (model.name, model.precision, model.about) == ("tiny-odd-attention", "int8", {"licence": "MIT"})
+    assert (model.side, model.attention, model.temperature) == (45, True, 1.25)
+    assert model.answers == ("có",)
+    assert model.vocabulary.words == ("co", "tom", "ca", "rot")
+    with pytest.raises(ModelError, match=r"another engine"):
+        model.graph("head.onnx")
+
+
+def test_every_truncated_evqa_file_is_a_typed_error(evqa: Path) -> None:
+    data = evqa.read_bytes()
+    for length in [*range(0, 800, 7), *range(800, len(data), 997)]:
+        evqa.write_bytes(data[:length])
+        with pytest.raises(ModelError):
+            load_model(evqa)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_every_flipped_byte_of_an_evqa_file_is_noticed(evqa: Path, engine: str) -> None:
+    if engine == "native" and find_library() is None:
+        pytest.skip("the engine in C++ is not compiled")
+    data = evqa.read_bytes()
+    for at in [*range(700), *range(700, len(data), 499)]:
+        evqa.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
+        with pytest.raises(ModelError):
+            VQA(evqa, engine)
+
+
+def test_the_folder_of_bundled_models_is_a_path() -> None:
+    assert isinstance(BUNDLED, Path)
+    assert (BUNDLED / "MODEL_CARD.md").is_file()
