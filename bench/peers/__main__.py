@@ -71,7 +71,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         peers_model=options.peers_model, tflite_encoder=options.tflite_encoder, tflite_head=options.tflite_head,
     )  # fmt: skip
     if options.q:
-        plan.question = options.q
+        plan.question = " ".join(options.q.split())
     if options.quick:
         plan.be_quick()
     with tempfile.TemporaryDirectory() as folder:

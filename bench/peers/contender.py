@@ -22,13 +22,13 @@ class Contender(Protocol):
     """How it is set up, where that is not obvious."""
 
     def show(self, pixels: bytes, ids: Sequence[int]) -> None:
-        """RGB bytes of a square picture and word ids, put where this runtime likes them best."""
+        """RGB bytes of a square picture and word ids. Pixels may be put where the runtime likes them best."""
 
     def encode(self) -> None:
         """Pixels -> features, kept."""
 
     def further(self) -> int:
-        """Features and words -> place of the best answer."""
+        """Features and word ids (a tuple of Python's numbers) -> place of the best answer."""
 
     def answer(self) -> int:
         """Both."""

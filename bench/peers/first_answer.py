@@ -4,7 +4,14 @@ Peers get the question's word ids ready, files optimised or compiled for this ma
 nothing besides; ours is the package as it is.
 """
 
+# mypy: disable-error-code="import-not-found,import-untyped"
 # Imports stand in the functions: each process pays for its own only.
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def edge_vqa(folder: str, picture: str, question: str, ids: str, threads: str, model: str, engine: str) -> None:
@@ -73,6 +80,6 @@ def litert(folder: str, picture: str, question: str, ids: str, threads: str) -> 
     _print(folder, head.get_tensor(head.get_output_details()[0]["index"]))
 
 
-def _print(folder, logits):  # type: ignore[no-untyped-def]
+def _print(folder: str, logits: Any) -> None:
     with open(f"{folder}/answers.txt", encoding="utf-8") as file:  # noqa: PTH123
         print(file.read().split("\n")[int(logits[0, :-1].argmax())], flush=True)

@@ -69,7 +69,7 @@ class LiteRtPeer:
         self._head_shape = self._head.get_input_details()[0]["shape"]
         self._logits_at = self._head.get_output_details()[0]["index"]
         self._pixels = np.frombuffer(pixels, np.uint8).reshape(1, self._model.side, self._model.side, 3)
-        self._head.set_tensor(self._inputs[1], np.array(ids, np.int32))
+        self._ids = tuple(ids)
 
     # A view of a tensor must not outlive the statement: the interpreter refuses to run while one exists.
 
@@ -78,11 +78,11 @@ class LiteRtPeer:
         np.bitwise_xor(self._pixels, self._turned, out=target)
         del target
         self._encoder.invoke()
+        features = self._encoder.tensor(self._features_at)().reshape(self._head_shape)
+        np.copyto(self._head.tensor(self._inputs[0])(), features)
 
     def further(self) -> int:
-        np.copyto(
-            self._head.tensor(self._inputs[0])(), self._encoder.tensor(self._features_at)().reshape(self._head_shape)
-        )
+        self._head.tensor(self._inputs[1])()[:] = self._ids
         self._head.invoke()
         return int(self._head.tensor(self._logits_at)()[0, :-1].argmax())
 

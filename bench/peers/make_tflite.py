@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,12 @@ def _padded(writer: TfliteWriter, step: Convolution, source: int, shape: tuple[i
 def _convolve(writer: TfliteWriter, step: Convolution, source: int, target: int, form: Quantized) -> None:
     name = step.target
     bias = writer.constant(f"{name}_bias", step.bias, np.float32(form.scale) * step.weight_scale)
-    stride = {"strideW": step.stride, "strideH": step.stride, "dilationWFactor": 1, "dilationHFactor": 1}
+    stride: dict[str, Any] = {
+        "strideW": step.stride,
+        "strideH": step.stride,
+        "dilationWFactor": 1,
+        "dilationHFactor": 1,
+    }
     same = step.weight.shape[-1] > 1 and step.stride == 1
     if step.depthwise:
         weight = writer.constant(f"{name}_weight", step.weight.transpose(1, 2, 3, 0), step.weight_scale, axis=3)
@@ -109,7 +115,7 @@ class _Head:
 
     def apply(self, kind: str, sources: list[int], shape: tuple[int, ...], name: str, activation: int = 0) -> int:
         target = self.writer.tensor(name, shape)
-        options = {"fusedActivationFunction": activation} if kind in ("ADD", "MUL") else {}
+        options: dict[str, Any] = {"fusedActivationFunction": activation} if kind in ("ADD", "MUL") else {}
         self.writer.operation(kind, sources, [target], **options)
         return target
 

@@ -12,11 +12,14 @@ COLUMNS = ("encoder", "answer", "further_question", "cold_start", "memory")
 """Every column is better when smaller."""
 
 
-def take_turns(calls: Mapping[str, Callable[[], object]], rounds: int, burst: int) -> dict[str, list[float]]:
+def take_turns(
+    calls: Mapping[str, Callable[[], object]], rounds: int, burst: int, settle: float = 0.0
+) -> dict[str, list[float]]:
     """Milliseconds of rounds * burst calls each.
 
     In every round each has a turn of `burst` calls, after an uncounted one that brings its own data back into the
     caches; who goes first moves on from round to round. So whatever slows the machine for a while slows them all.
+    `settle`: seconds to wait before each turn, for runtimes whose further threads spin on after the work is done.
     """
     found: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
@@ -27,6 +30,8 @@ def take_turns(calls: Mapping[str, Callable[[], object]], rounds: int, burst: in
         for round_ in range(rounds):
             for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
                 call, times = calls[name], found[name]
+                if settle:
+                    time.sleep(settle)
                 call()
                 for _ in range(burst):
                     began = clock()

@@ -161,7 +161,7 @@ def _graph(model: ModelFile, name: str) -> tuple[Any, dict[str, Array]]:
 def _convolution(
     model: ModelFile, node: Any, values: dict[str, Array], source_of: dict[str, str], quantized_as: dict[str, str]
 ) -> Convolution:
-    attributes = {a.name: list(a.ints) or a.i for a in node.attribute}
+    attributes: dict[str, Any] = {a.name: list(a.ints) or a.i for a in node.attribute}
     name, bias = source_of[node.input[1]], source_of[node.input[2]]
     weight, kernel = values[name], attributes["kernel_shape"][0]
     if attributes["pads"] != [kernel // 2] * 4:

@@ -29,6 +29,8 @@ class OnnxRuntimePeer:
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
+        # Its threads may spin while it works, not while others do.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         for name, size in sizes.items():
             options.add_free_dimension_override_by_name(name, size)
         # The graph as optimised for this machine is what first_answer starts from.
@@ -46,7 +48,8 @@ class OnnxRuntimePeer:
         self._logits = np.empty((1, len(self._model.answers) + 1), np.float32)
         attention = np.empty((1, self._model.cells, self._model.cells), np.float32)
         picture = np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3).copy()
-        words = {"ids": np.array([ids], np.int64), "lengths": np.array([len(ids)], np.int64)}
+        self._ids, self._words = tuple(ids), np.array([ids], np.int64)
+        words = {"ids": self._words, "lengths": np.array([len(ids)], np.int64)}
         self._encoding = self._bind(self._encoder, {"pixels": picture}, {"features": self._features})
         self._answering = self._bind(
             self._head, {"features": self._features, **words}, {"logits": self._logits, "attention": attention}
@@ -64,6 +67,7 @@ class OnnxRuntimePeer:
         self._encoder.run_with_iobinding(self._encoding[0])
 
     def further(self) -> int:
+        self._words[0] = self._ids
         self._head.run_with_iobinding(self._answering[0])
         return int(self._logits[0, :-1].argmax())
 

@@ -62,19 +62,20 @@ class OpenVinoPeer:
         self._head = self._heads[len(ids)]
         side = self._model.side
         self._pixels = np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3).copy()
-        self._ids = np.array(ids, np.int32)
+        self._ids, self._words = tuple(ids), np.array(ids, np.int32)
         tensor = self._openvino.Tensor
         self._encoder.set_input_tensor(tensor(self._pixels, shared_memory=True))
         features = self._encoder.get_output_tensor().data
         self._features = features.reshape(1, features.shape[1], -1)
         self._head.set_input_tensor(0, tensor(self._features, shared_memory=True))
-        self._head.set_input_tensor(1, tensor(self._ids, shared_memory=True))
+        self._head.set_input_tensor(1, tensor(self._words, shared_memory=True))
         self._logits = self._head.get_output_tensor(0).data
 
     def encode(self) -> None:
         self._encoder.infer()
 
     def further(self) -> int:
+        self._words[:] = self._ids
         self._head.infer()
         return int(self._logits[0, :-1].argmax())
 
@@ -94,7 +95,7 @@ def _convolutions(compiled: Any) -> tuple[int, int]:
         about = node.get_rt_info()
         if about["layerType"].astype(str) == "Convolution":
             kinds[about["primitiveType"].astype(str).endswith("_I8")] += 1
-    return kinds.total(), kinds[True]
+    return sum(kinds.values()), kinds[True]
 
 
 def build_head(openvino: Any, network: HeadNetwork, words: int, cells: int) -> Any:

@@ -14,9 +14,8 @@ from typing import Any
 from PIL import Image
 
 from edge_vqa import EdgeVQAError
-from edge_vqa.errors import ModelError
 from edge_vqa.image import load_image, to_pixels
-from edge_vqa.model_file import BUNDLED, ModelFile, load_model
+from edge_vqa.model_file import ModelFile, load_model
 
 from . import cold_start
 from .contender import Contender, Own, PeerError
@@ -33,6 +32,9 @@ AGREE = 0.8
 """A peer that answers fewer of the questions as we do runs another network, and is left out. Rounding alone, which
 every runtime does in its own way, changes an answer where two are about equally likely."""
 
+SETTLE = 0.02
+"""Seconds. Some runtimes' threads spin for milliseconds after their work, on the processors of whoever comes next."""
+
 
 @dataclass
 class Plan:
@@ -46,13 +48,13 @@ class Plan:
     tflite_encoder: Path | None = None
     tflite_head: Path | None = None
     question: str = QUESTIONS[0]
-    rounds: int = 200
-    starts: int = 21
+    rounds: int = 300
+    starts: int = 31
     burst: int = 5
     further_burst: int = 20
 
     def be_quick(self) -> None:
-        self.rounds, self.starts = 40, 7
+        self.rounds, self.starts = 80, 9
 
 
 def run(plan: Plan, folder: Path) -> dict[str, Any]:
@@ -95,9 +97,9 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
 
 
 def _network() -> Path:
-    path = BUNDLED / NETWORK
+    path = cold_start.ROOT / "edge_vqa" / "models" / NETWORK
     if not path.is_file():
-        raise ModelError(f"{path}: the peers' file of the network is not there; name it with --peers-model")
+        raise PeerError(f"{path}: the peers' file of the network is not there; name it with --peers-model")
     return path
 
 
@@ -144,12 +146,13 @@ def time_all(contenders: Mapping[str, Contender], pixels: bytes, ids: Sequence[i
         contender.show(pixels, ids)
         contender.answer()
     found: dict[str, Any] = {name: {} for name in contenders}
+    settle = SETTLE if plan.threads > 1 else 0.0
     for column, call, burst in (
         ("encoder", "encode", plan.burst),
         ("answer", "answer", plan.burst),
         ("further_question", "further", plan.further_burst),
     ):
-        times = take_turns({name: getattr(c, call) for name, c in contenders.items()}, plan.rounds, burst)
+        times = take_turns({name: getattr(c, call) for name, c in contenders.items()}, plan.rounds, burst, settle)
         for name in contenders:
             found[name][column] = summary(times[name])
     return found
