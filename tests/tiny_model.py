@@ -6,6 +6,8 @@ neither vanish nor saturate everywhere; the answers mean nothing.
 
 from __future__ import annotations
 
+import hashlib
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +64,31 @@ KINDS = {
 }
 
 
+class Random:
+    """Numbers that are the same on every machine and with every NumPy, which NumPy's own generators do not promise."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed, self._drawn = seed, 0
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...] = ()) -> Any:
+        """Int64 from `low` to `high` - 1; `high` - `low` is far below 2^32."""
+        self._drawn += 1
+        count = math.prod(shape)
+        data = hashlib.shake_128(f"{self._seed} {self._drawn}".encode()).digest(4 * count)
+        return (np.frombuffer(data, "<u4").astype(np.int64) % (high - low) + low).reshape(shape)
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...] = ()) -> Any:
+        return low + (high - low) * (self.integers(0, 1 << 16, shape) / (1 << 16))
+
+    def normal(self, deviation: float, shape: tuple[int, ...]) -> Any:
+        """Around 0, nearly normal: the sum of twelve uniform numbers, never beyond 6 deviations."""
+        total = self.integers(0, 1 << 16, (12, *shape)).sum(0)
+        return (total / (1 << 16) - 6) * deviation
+
+
 def make_model(path: Path, kind: str, seed: int = 0) -> Path:
     """Write the model of this kind and seed; returns `path`."""
-    rng = np.random.default_rng(seed)
+    rng = Random(seed)
     k = KINDS[kind]
     tensors: dict[str, Any] = {}
     convs: list[Conv] = []
@@ -86,7 +110,7 @@ def make_model(path: Path, kind: str, seed: int = 0) -> Path:
     return path
 
 
-def _conv(rng: Any, before: list[Conv], shape: tuple[int, int, int], layer: tuple[str, int, int, int]) -> Conv:
+def _conv(rng: Random, before: list[Conv], shape: tuple[int, int, int], layer: tuple[str, int, int, int]) -> Conv:
     """Linear (zero point inside) where a pointwise one narrows or adds, else clamped below at its zero point 0."""
     kind, outputs, stride, back = layer
     inputs, side, zero = shape
@@ -101,40 +125,40 @@ def _conv(rng: Any, before: list[Conv], shape: tuple[int, int, int], layer: tupl
     )  # fmt: skip
 
 
-def _fill_conv(rng: Any, tensors: dict[str, Any], conv: Conv, number: int) -> None:
+def _fill_conv(rng: Random, tensors: dict[str, Any], conv: Conv, number: int) -> None:
     for name, shape in conv.tensors(number).items():
         part = name.split(".")[1]
         if part == "weights":
             tensors[name] = _weights(rng, shape.shape)
             terms = conv.kernel**2 * (1 if conv.depthwise else conv.inputs)
-            spread = 60.0 * 70.0 * terms**0.5  # of the sums: typical input times typical weight
+            spread = 60.0 * 70.0 * math.sqrt(terms)  # of the sums: typical input times typical weight
         elif part == "bias":
-            tensors[name] = rng.normal(0, spread / 2, shape.shape).astype(np.int32)
+            tensors[name] = rng.normal(spread / 2, shape.shape).astype(np.int32)
         else:
             tensors[name] = (rng.uniform(30, 60, shape.shape) / spread).astype(np.float32)
 
 
-def _weights(rng: Any, shape: tuple[int, ...]) -> Any:
+def _weights(rng: Random, shape: tuple[int, ...]) -> Any:
     """Normal, with -128 and 127 among them."""
-    weights = np.clip(np.rint(rng.normal(0, 70, shape)), -128, 127).astype(np.int8)
+    weights = np.clip(np.rint(rng.normal(70, shape)), -128, 127).astype(np.int8)
     weights.flat[:: max(1, weights.size // 5)] = -128
     return weights
 
 
-def _fill_head(rng: Any, tensors: dict[str, Any], sizes: Sizes) -> None:
+def _fill_head(rng: Random, tensors: dict[str, Any], sizes: Sizes) -> None:
     for name, shape in sizes.tensors().items():
         part = name.split(".")[1]
         columns = max(1, shape.shape[-1])
         if shape.kind == "|u1":
-            tensors[name] = rng.integers(0, 256, shape.shape, np.uint8)
+            tensors[name] = rng.integers(0, 256, shape.shape).astype(np.uint8)
         elif shape.kind == "|i1":
             tensors[name] = _weights(rng, shape.shape)
-            reach = 1.0 / (70 * 60 * columns**0.5)
+            reach = 1.0 / (70 * 60 * math.sqrt(columns))
         elif part.endswith("_scale"):
             tensors[name] = (rng.uniform(0.5, 2, shape.shape) * reach).astype(np.float32)
         else:
-            deviation = {"place": 20.0, "score": columns**-0.5, "answer": 1.0}.get(part, 0.3)
-            tensors[name] = rng.normal(0, deviation, shape.shape).astype(np.float32)
+            deviation = {"place": 20.0, "score": 1 / math.sqrt(columns), "answer": 1.0}.get(part, 0.3)
+            tensors[name] = rng.normal(deviation, shape.shape).astype(np.float32)
     tensors["head.scale_bias"] = tensors["head.scale_bias"] + np.float32(1)
 
 
