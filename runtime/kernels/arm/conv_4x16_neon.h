@@ -6,12 +6,12 @@
 //     t = smull(low half, k0 k1);  t = smlal2(t, high half, k2 k3);  acc = sadalp(acc, t)
 // leaves channels in lanes: no sums across at the end. Two products fit 16 bits, as weights are not -128.
 //
-// Registers: 16 sums, 4 weights, 4 pixels of 16 inputs each, the rest for broadcasts and products. 64 x 4 MACs take 32
-// multiplies, which Cortex-A72 issues one a cycle: 8 MACs a cycle; sadalp and dup go to its other pipe. Cortex-A53 issues
-// one vector instruction a cycle: 256 / (48 + 8) = 4.6.
+// 64 x 4 MACs take 32 multiplies, which Cortex-A72 issues one a cycle: 8 MACs a cycle; sadalp and broadcasts go to its
+// other pipe. Cortex-A53 issues one vector instruction a cycle: 256 / 48 = 5.3. For registers see sums_4x16_neon.h.
 #pragma once
 
 #include "requant.h"
+#include "sums_4x16_neon.h"
 
 namespace evqa {
 namespace {
@@ -33,48 +33,12 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
       }
 }
 
-// acc += quad `kQuad` of each of `in` times the weights at `w`, `w + step`.
-template <int kRows, int kTiles, int kQuad>
-EVQA_INLINE void quad_4x16(int32x4_t (&acc)[kRows][2 * kTiles], const int8x16_t (&in)[kRows], const int8_t* w,
-                           ptrdiff_t step) {
-  int8x16_t weights[2 * kTiles];
-  EVQA_UNROLL for (int v = 0; v < 2 * kTiles; ++v) weights[v] = vld1q_s8(w + v / 2 * step + v % 2 * 16);
-  EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
-    const int16x8_t pairs = vreinterpretq_s16_s8(in[r]);
-    const int8x16_t k01 = vreinterpretq_s8_s16(vdupq_laneq_s16(pairs, 2 * kQuad));
-    const int8x16_t k23 = vreinterpretq_s8_s16(vdupq_laneq_s16(pairs, 2 * kQuad + 1));
-    EVQA_UNROLL for (int v = 0; v < 2 * kTiles; ++v) {
-      int16x8_t t = vmull_s8(vget_low_s8(weights[v]), vget_low_s8(k01));
-      t = vmlal_high_s8(t, weights[v], k23);
-      acc[r][v] = vpadalq_s16(acc[r][v], t);
-    }
-  }
-}
-
 template <int kRows, int kTiles>
 EVQA_INLINE void sums_4x16(int32x4_t (&acc)[kRows][2 * kTiles], const int32_t* bias, ConvShape shape, const uint8_t* in,
                            ptrdiff_t in_pixel, ptrdiff_t in_segment, const int8_t* w, ptrdiff_t step) {
-  EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
-    const int32_t* b = opaque(bias);
-    EVQA_UNROLL for (int v = 0; v < 2 * kTiles; ++v) acc[r][v] = vld1q_s32(b + 4 * v);
-  }
-  for (int segment = 0; segment < shape.segments; ++segment) {
-    const uint8_t* p[kRows];
-    EVQA_UNROLL for (int r = 0; r < kRows; ++r) p[r] = in + r * in_pixel + segment * in_segment;
-    int8x16_t a[kRows];
-    int left = shape.segment_quads;
-    for (; left >= 4; left -= 4, w += 4 * kQuadBytes) {
-      EVQA_UNROLL for (int r = 0; r < kRows; ++r) a[r] = load16(p[r]), p[r] += 16;
-      quad_4x16<kRows, kTiles, 0>(acc, a, w, step);
-      quad_4x16<kRows, kTiles, 1>(acc, a, w + kQuadBytes, step);
-      quad_4x16<kRows, kTiles, 2>(acc, a, w + 2 * kQuadBytes, step);
-      quad_4x16<kRows, kTiles, 3>(acc, a, w + 3 * kQuadBytes, step);
-    }
-    for (; left; --left, w += kQuadBytes) {
-      EVQA_UNROLL for (int r = 0; r < kRows; ++r) a[r] = load_quad(p[r]), p[r] += 4;
-      quad_4x16<kRows, kTiles, 0>(acc, a, w, step);
-    }
-  }
+  const Sums s = {{in, in + in_pixel, in + 2 * in_pixel, in + 3 * in_pixel}, in_segment, shape.segments,
+                  shape.segment_quads, w, step, bias};
+  run_sums<kRows, kTiles>(acc, s);
 }
 
 template <int kRows, int kTiles>
