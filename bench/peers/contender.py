@@ -45,7 +45,8 @@ class Own:
         self._engine = VQA(model, engine, threads).engine
         self.name = f"edge_vqa {self._engine.name}"
         self.version = _version("edge_vqa")
-        self.detail = ""
+        isa = getattr(self._engine, "isa", "")
+        self.detail = f"kernels for {isa}" if isa else ""
         self._pixels, self._ids = b"", tuple[int, ...]()
         self._features: Any = None
         self._logits: list[float] = []
