@@ -33,43 +33,59 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
       }
 }
 
+// What run_sums needs for the pixels from `in` on.
+EVQA_INLINE Sums sums_of(ConvShape shape, const uint8_t* in, ptrdiff_t in_pixel, ptrdiff_t in_segment, const int8_t* w,
+                         ptrdiff_t step, const int32_t* start) {
+  return {{in, in + in_pixel, in + 2 * in_pixel, in + 3 * in_pixel}, in_segment, shape.segments, shape.segment_quads,
+          w, step, start};
+}
+
+// Whatever tile_4x16 does not: residuals, bounds, fewer than 16 or 8 channels.
 template <int kRows, int kTiles>
-EVQA_INLINE void sums_4x16(int32x4_t (&acc)[kRows][2 * kTiles], const int32_t* bias, ConvShape shape, const uint8_t* in,
-                           ptrdiff_t in_pixel, ptrdiff_t in_segment, const int8_t* w, ptrdiff_t step) {
-  const Sums s = {{in, in + in_pixel, in + 2 * in_pixel, in + 3 * in_pixel}, in_segment, shape.segments,
-                  shape.segment_quads, w, step, bias};
+__attribute__((noinline)) void tile_4x16_general(const ConvArgs& a, const Sums& s, int pixel, int channel) {
+  constexpr int kWidth = kTile * kTiles;
+  const Requant q = requant_of(a);
+  const int n = least(kWidth, a.channels - channel);
+  int32x4_t acc[kRows][2 * kTiles];
   run_sums<kRows, kTiles>(acc, s);
+  const ptrdiff_t at = pixel * a.out_pixel + channel;
+  const uint8_t* residual = a.residual ? a.residual + at : nullptr;
+  Edge<kRows, kWidth> edge;
+  if (n < kWidth && residual) edge.take(residual, a.out_pixel, kRows, n), residual = edge.residual;
+  uint8_t* out = n < kWidth ? edge.out : a.out + at;
+  const ptrdiff_t pitch = n < kWidth ? kWidth : a.out_pixel;
+  requant_any<kRows, 2 * kTiles, false>(acc, a.scale + channel, q, residual, pitch, out, pitch);
+  if (n < kWidth) edge.give(a.out + at, a.out_pixel, kRows, n);
 }
 
 template <int kRows, int kTiles>
-EVQA_INLINE void tile_4x16(const ConvArgs& a, const Requant& q, int pixel, int channel, const int8_t* w,
-                           ptrdiff_t step) {
+EVQA_INLINE void tiles_4x16(const ConvArgs& a, bool plain, int pixel, int groups, int channel, const int8_t* w,
+                            ptrdiff_t step) {
   constexpr int kWidth = kTile * kTiles;
-  const int n = least(kWidth, a.channels - channel);
-  int32x4_t acc[kRows][2 * kTiles];
-  sums_4x16<kRows, kTiles>(acc, a.bias + channel, a.shape, a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, w, step);
-  const ptrdiff_t at = pixel * a.out_pixel + channel;
-  const uint8_t* residual = a.residual ? a.residual + at : nullptr;
-  if (n == kWidth) {
-    requant_any<kRows, 2 * kTiles>(acc, a.scale + channel, q, residual, a.out_pixel, a.out + at, a.out_pixel);
-  } else {
-    Edge<kRows, kWidth> edge;
-    if (residual) edge.take(residual, a.out_pixel, kRows, n);
-    requant_any<kRows, 2 * kTiles>(acc, a.scale + channel, q, residual ? edge.residual : nullptr, kWidth, edge.out, kWidth);
-    edge.give(a.out + at, a.out_pixel, kRows, n);
+  const Requant q = requant_of(a);
+  Sums s = sums_of(a.shape, a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, w, step, a.bias + channel);
+  uint8_t* out = a.out + pixel * a.out_pixel + channel;
+  const float* scale = a.scale + channel;
+  for (int g = 0; g < groups; ++g, pixel += kRows, out += kRows * a.out_pixel) {
+    if (plain && channel + kWidth <= a.channels) {
+      int32x4_t acc[kRows][2 * kTiles];
+      run_sums<kRows, kTiles>(acc, s);
+      requant_any<kRows, 2 * kTiles, true>(acc, scale, q, nullptr, 0, out, a.out_pixel);
+    } else {
+      tile_4x16_general<kRows, kTiles>(a, s, pixel, channel);
+    }
+    for (int r = 0; r < 4; ++r) s.rows[r] += kRows * a.in_pixel;
   }
 }
 
 template <int kRows>
 void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, const bool*) {
   const ptrdiff_t step = static_cast<ptrdiff_t>(a.shape.segments) * a.shape.segment_quads * kQuadBytes;
-  const Requant q = requant_of(a);
+  const bool plain = is_plain(a);
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
   int c = first;
-  for (; c + kTile < last; c += 2 * kTile, w += 2 * step)
-    for (int g = 0; g < groups; ++g) tile_4x16<kRows, 2>(a, q, pixel + g * kRows, c, w, step);
-  if (c < last)
-    for (int g = 0; g < groups; ++g) tile_4x16<kRows, 1>(a, q, pixel + g * kRows, c, w, step);
+  for (; c + kTile < last; c += 2 * kTile, w += 2 * step) tiles_4x16<kRows, 2>(a, plain, pixel, groups, c, w, step);
+  if (c < last) tiles_4x16<kRows, 1>(a, plain, pixel, groups, c, w, step);
 }
 
 void conv_4x16(const ConvArgs& a) {
@@ -86,13 +102,13 @@ void dense_rows_4x16(const DenseArgs& a, int row) {
   int j = 0;
   for (; j + kTile < a.outputs; j += 2 * kTile, w += 2 * step) {
     int32x4_t acc[kRows][4];
-    sums_4x16<kRows, 2>(acc, a.correction + j, {1, a.quads}, in, a.in_row, 0, w, step);
+    run_sums<kRows, 2>(acc, sums_of({1, a.quads}, in, a.in_row, 0, w, step, a.correction + j));
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       EVQA_UNROLL for (int v = 0; v < 4; ++v) vst1q_s32(out + r * a.out_row + j + 4 * v, acc[r][v]);
   }
   if (j < a.outputs) {
     int32x4_t acc[kRows][2];
-    sums_4x16<kRows, 1>(acc, a.correction + j, {1, a.quads}, in, a.in_row, 0, w, step);
+    run_sums<kRows, 1>(acc, sums_of({1, a.quads}, in, a.in_row, 0, w, step, a.correction + j));
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       EVQA_UNROLL for (int v = 0; v < 2; ++v) vst1q_s32(out + r * a.out_row + j + 4 * v, acc[r][v]);
   }

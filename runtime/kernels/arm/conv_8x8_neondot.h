@@ -77,21 +77,34 @@ EVQA_INLINE void sums_8x8(int32x4_t (&acc)[kRows][2], ConvShape shape, const uin
   }
 }
 
+// Whatever block_8x8 does not: residuals, bounds, odd zero points, large sums, fewer than 8 channels.
 template <int kRows>
-EVQA_INLINE void tile_8x8(const ConvArgs& a, const Requant& q, int pixel, int channel, const int8_t* w, bool magic) {
+__attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, int pixel, int channel, const int8_t* w, bool magic) {
   int32x4_t acc[kRows][2];
   start_sums<kRows, 2>(acc, a.bias + channel, magic);
   sums_8x8<kRows>(acc, a.shape, a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, w + kBoundBytes);
-  requant_tile<kRows>(acc, a, q, pixel, channel, magic);
+  requant_tile<kRows>(acc, a, requant_of(a), pixel, channel, magic);
 }
 
 template <int kRows>
 void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last, const bool* magic) {
   const ptrdiff_t step = tile_bytes(a.shape);
+  const bool plain = is_plain(a) && !(a.out_zero & 1);
   const Requant q = requant_of(a);
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
-  for (int c = first; c < last; c += kTile, w += step, ++magic)
-    for (int g = 0; g < groups; ++g) tile_8x8<kRows>(a, q, pixel + g * kRows, c, w, *magic);
+  for (int c = first; c < last; c += kTile, w += step, ++magic) {
+    const bool simple = plain && *magic && c + kTile <= a.channels;
+    for (int g = 0, p = pixel; g < groups; ++g, p += kRows) {
+      if (!simple) {
+        tile_8x8_general<kRows>(a, p, c, w, *magic);
+        continue;
+      }
+      int32x4_t acc[kRows][2];
+      start_sums<kRows, 2>(acc, a.bias + c, true);
+      sums_8x8<kRows>(acc, a.shape, a.in + p * a.in_pixel, a.in_pixel, a.in_segment, w + kBoundBytes);
+      requant_magic<kRows, 2, true>(acc, a.scale + c, q, nullptr, 0, a.out + p * a.out_pixel + c, a.out_pixel);
+    }
+  }
 }
 
 void conv_8x8(const ConvArgs& a) {

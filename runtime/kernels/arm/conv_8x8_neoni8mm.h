@@ -150,25 +150,47 @@ EVQA_INLINE void rows_of(const int32x4_t (&acc)[kPairs][4], int32x4_t (&rows)[2 
   }
 }
 
+template <int kPairs, bool kInterleaved>
+EVQA_INLINE void pair_sums(int32x4_t (&rows)[2 * kPairs][2], const ConvArgs& a, int pair, int channel, const int8_t* w,
+                           bool magic) {
+  int32x4_t acc[kPairs][4];
+  start_pairs<kPairs>(acc, a.bias + channel, magic);
+  if (kInterleaved)
+    sums_interleaved<kPairs>(acc, steps(a.shape), reinterpret_cast<const int8_t*>(a.in) + pair * a.in_pixel,
+                             w + kBoundBytes);
+  else
+    sums_pixels<kPairs>(acc, least(2 * kPairs, a.pixels - 2 * pair), a.shape, a.in + 2 * pair * a.in_pixel, a.in_pixel,
+                        a.in_segment, w + kBoundBytes);
+  rows_of<kPairs>(acc, rows);
+}
+
+// Whatever block_8x8 does not: residuals, bounds, odd zero points, large sums, fewer than 8 channels, odd pixels.
+template <int kPairs, bool kInterleaved>
+__attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, int pair, int channel, const int8_t* w, bool magic) {
+  int32x4_t rows[2 * kPairs][2];
+  pair_sums<kPairs, kInterleaved>(rows, a, pair, channel, w, magic);
+  requant_tile<2 * kPairs>(rows, a, requant_of(a), 2 * pair, channel, magic);
+}
+
 // Counts in pairs of pixels; kInterleaved: a.in is as interleave_pairs leaves it.
 template <int kPairs, bool kInterleaved>
 void block_8x8(const ConvArgs& a, int pair, int groups, int first, int last, const bool* magic) {
   const ptrdiff_t step = tile_bytes(a.shape);
+  const bool plain = is_plain(a) && !(a.out_zero & 1);
   const Requant q = requant_of(a);
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
-  for (int c = first; c < last; c += kTile, w += step, ++magic)
+  for (int c = first; c < last; c += kTile, w += step, ++magic) {
+    const bool simple = plain && *magic && c + kTile <= a.channels;
     for (int g = 0, i = pair; g < groups; ++g, i += kPairs) {
-      int32x4_t acc[kPairs][4], rows[2 * kPairs][2];
-      start_pairs<kPairs>(acc, a.bias + c, *magic);
-      if (kInterleaved)
-        sums_interleaved<kPairs>(acc, steps(a.shape), reinterpret_cast<const int8_t*>(a.in) + i * a.in_pixel,
-                                 w + kBoundBytes);
-      else
-        sums_pixels<kPairs>(acc, least(2 * kPairs, a.pixels - 2 * i), a.shape, a.in + 2 * i * a.in_pixel, a.in_pixel,
-                            a.in_segment, w + kBoundBytes);
-      rows_of<kPairs>(acc, rows);
-      requant_tile<2 * kPairs, false>(rows, a, q, 2 * i, c, *magic);
+      if (!simple || 2 * (i + kPairs) > a.pixels) {
+        tile_8x8_general<kPairs, kInterleaved>(a, i, c, w, *magic);
+        continue;
+      }
+      int32x4_t rows[2 * kPairs][2];
+      pair_sums<kPairs, kInterleaved>(rows, a, i, c, w, true);
+      requant_magic<2 * kPairs, 2, true>(rows, a.scale + c, q, nullptr, 0, a.out + 2 * i * a.out_pixel + c, a.out_pixel);
     }
+  }
 }
 
 // Some pixels at a time, interleaved in a buffer of the first cache's size.

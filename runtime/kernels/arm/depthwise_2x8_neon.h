@@ -35,7 +35,7 @@ EVQA_INLINE void add_products(int32x4_t (&acc)[2], int16x8_t t) {
   acc[1] = vaddw_high_s16(acc[1], t);
 }
 
-template <int kStride, int kPixels, bool kPart>
+template <int kStride, int kPixels, bool kPart, bool kPlain>
 EVQA_INLINE void depthwise_pixels_neon(const uint8_t* const (&rows)[3], ptrdiff_t pitch, const int8x8_t (&w)[9],
                                        const int32_t* bias, const float* scale, const Requant& q, int n, uint8_t* out) {
   constexpr int kColumns = (kPixels - 1) * kStride + 3;
@@ -62,14 +62,14 @@ EVQA_INLINE void depthwise_pixels_neon(const uint8_t* const (&rows)[3], ptrdiff_
   }
   if (kPart) {
     Edge<kPixels, kTile> edge;
-    requant_any<kPixels, 2>(acc, scale, q, nullptr, 0, edge.out, kTile);
+    requant_any<kPixels, 2, kPlain>(acc, scale, q, nullptr, 0, edge.out, kTile);
     edge.give(out, pitch, kPixels, n);
   } else {
-    requant_any<kPixels, 2>(acc, scale, q, nullptr, 0, out, pitch);
+    requant_any<kPixels, 2, kPlain>(acc, scale, q, nullptr, 0, out, pitch);
   }
 }
 
-template <int kStride, bool kPart>
+template <int kStride, bool kPart, bool kPlain>
 void depthwise_row_neon(const DepthwiseArgs& a, int out_row, int channel, int pixel, int pixels) {
   const int8_t* packed = static_cast<const int8_t*>(a.packed) + channel * 9;
   const ptrdiff_t pitch = a.pitch;
@@ -81,10 +81,10 @@ void depthwise_row_neon(const DepthwiseArgs& a, int out_row, int channel, int pi
   for (int r = 0; r < 3; ++r) rows[r] = a.rows[out_row * kStride + r] + pixel * kStride * pitch + channel;
   uint8_t* out = a.out[out_row] + pixel * pitch + channel;
   for (; pixels >= 2; pixels -= 2, out += 2 * pitch) {
-    depthwise_pixels_neon<kStride, 2, kPart>(rows, pitch, w, a.bias + channel, a.scale + channel, q, n, out);
+    depthwise_pixels_neon<kStride, 2, kPart, kPlain>(rows, pitch, w, a.bias + channel, a.scale + channel, q, n, out);
     for (int r = 0; r < 3; ++r) rows[r] += 2 * kStride * pitch;
   }
-  if (pixels) depthwise_pixels_neon<kStride, 1, kPart>(rows, pitch, w, a.bias + channel, a.scale + channel, q, n, out);
+  if (pixels) depthwise_pixels_neon<kStride, 1, kPart, kPlain>(rows, pitch, w, a.bias + channel, a.scale + channel, q, n, out);
 }
 
 template <int kStride>
@@ -94,11 +94,14 @@ void depthwise_all_neon(const DepthwiseArgs& a) {
   if (strip < 8) strip = 8;
   for (int pixel = 0; pixel < a.pixels; pixel += strip) {
     const int pixels = least(strip, a.pixels - pixel);
-    int c = 0;
-    for (; c + kTile <= a.channels; c += kTile)
-      for (int r = 0; r < a.out_rows; ++r) depthwise_row_neon<kStride, false>(a, r, c, pixel, pixels);
-    if (c < a.channels)
-      for (int r = 0; r < a.out_rows; ++r) depthwise_row_neon<kStride, true>(a, r, c, pixel, pixels);
+    for (int c = 0; c < a.channels; c += kTile)
+      for (int r = 0; r < a.out_rows; ++r)
+        if (c + kTile > a.channels)
+          depthwise_row_neon<kStride, true, false>(a, r, c, pixel, pixels);
+        else if (requant_of(a).clamps())
+          depthwise_row_neon<kStride, false, false>(a, r, c, pixel, pixels);
+        else
+          depthwise_row_neon<kStride, false, true>(a, r, c, pixel, pixels);
   }
 }
 

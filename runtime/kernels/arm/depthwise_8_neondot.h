@@ -66,8 +66,9 @@ struct DepthwiseStrip {
   uint8_t* out[2];
 };
 
-// How a strip is requantised: kPart has less than eight channels.
-enum class Finish { kMagic, kAny, kPart };
+// How a strip is requantised: by requant_magic, where it can be (kPlain too, or not); else by requant_any, for eight
+// channels or for a part of them.
+enum class Finish { kPlain, kMagic, kAny, kPart };
 
 template <int kStride, int kOutRows, Finish kFinish>
 struct Depthwise8 {
@@ -88,7 +89,7 @@ struct Depthwise8 {
         lower[c][v] = vreinterpretq_s8_u32(vshlq_n_u32(vreinterpretq_u32_s8(w[c][v]), 8));
       }
     }
-    const int32x4_t add = vdupq_n_s32(kFinish == Finish::kMagic ? kMagicBits : 0);
+    const int32x4_t add = vdupq_n_s32(kFinish <= Finish::kMagic ? kMagicBits : 0);
     vst1q_s32(start, vaddq_s32(vld1q_s32(s.bias), add));
     vst1q_s32(start + 4, vaddq_s32(vld1q_s32(s.bias + 4), add));
   }
@@ -126,12 +127,12 @@ struct Depthwise8 {
     const ptrdiff_t pitch = kOutRows == 2 ? s.out[1] - s.out[0] : 0;
     if (kFinish == Finish::kPart) {
       Edge<kOutRows, kTile> edge;
-      requant_any<kOutRows, 2>(acc, s.scale, s.q, nullptr, 0, edge.out, kTile);
+      requant_any<kOutRows, 2, false>(acc, s.scale, s.q, nullptr, 0, edge.out, kTile);
       edge.give(out, pitch, kOutRows, s.n);
     } else if (kFinish == Finish::kAny) {
-      requant_any<kOutRows, 2>(acc, s.scale, s.q, nullptr, 0, out, pitch);
+      requant_any<kOutRows, 2, false>(acc, s.scale, s.q, nullptr, 0, out, pitch);
     } else {
-      requant_magic<kOutRows, 2>(acc, s.scale, s.q, nullptr, 0, out, pitch);
+      requant_magic<kOutRows, 2, kFinish == Finish::kPlain>(acc, s.scale, s.q, nullptr, 0, out, pitch);
     }
     out += s.pitch;
   }
@@ -187,10 +188,12 @@ void depthwise_all_neondot(const DepthwiseArgs& a) {
       s.n = a.channels - c;
       if (s.n < kTile)
         depthwise_strip_neondot<kStride, kOutRows, Finish::kPart>(s);
-      else if (magic_holds(reinterpret_cast<const int32_t*>(packed), s.bias, s.scale, 0.0f))
+      else if (!magic_holds(reinterpret_cast<const int32_t*>(packed), s.bias, s.scale, 0.0f))
+        depthwise_strip_neondot<kStride, kOutRows, Finish::kAny>(s);
+      else if (s.q.clamps() || (s.q.zero & 1))
         depthwise_strip_neondot<kStride, kOutRows, Finish::kMagic>(s);
       else
-        depthwise_strip_neondot<kStride, kOutRows, Finish::kAny>(s);
+        depthwise_strip_neondot<kStride, kOutRows, Finish::kPlain>(s);
     }
   }
 }

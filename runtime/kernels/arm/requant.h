@@ -15,6 +15,10 @@ struct Requant {
   EVQA_INLINE bool clamps() const { return low > -128 || high < 127; }
 };
 
+// The usual case, without residual and without bounds narrower than a byte's, has functions of its own, as every
+// branch in the middle costs: kPlain.
+EVQA_INLINE bool is_plain(const ConvArgs& a) { return !a.residual && a.low <= -128 && a.high >= 127; }
+
 EVQA_INLINE Requant requant_of(const ConvArgs& a) {
   return {a.out_zero, a.low, a.high, a.residual_scale, a.residual_zero};
 }
@@ -37,9 +41,9 @@ EVQA_INLINE void add_residual(float32x4_t (&y)[kRows][kVectors], const Requant& 
   }
 }
 
-template <int kRows, int kVectors>
+template <int kRows, int kVectors, bool kPlain>
 EVQA_INLINE void clamp_store(int8x8_t (&b)[kRows][kVectors / 2], const Requant& q, uint8_t* out, ptrdiff_t pitch) {
-  if (q.clamps()) {
+  if (!kPlain && q.clamps()) {
     const int8x8_t low = vdup_n_s8(static_cast<int8_t>(q.low)), high = vdup_n_s8(static_cast<int8_t>(q.high));
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       EVQA_UNROLL for (int v = 0; v < kVectors / 2; ++v) b[r][v] = vmin_s8(vmax_s8(b[r][v], low), high);
@@ -49,7 +53,7 @@ EVQA_INLINE void clamp_store(int8x8_t (&b)[kRows][kVectors / 2], const Requant& 
 }
 
 // For any sums. `residual` may be null. Saturating steps change nothing: the clamp's bounds lie within them.
-template <int kRows, int kVectors>
+template <int kRows, int kVectors, bool kPlain>
 EVQA_INLINE void requant_any(const int32x4_t (&acc)[kRows][kVectors], const float* scale, const Requant& q,
                              const uint8_t* residual, ptrdiff_t residual_pitch, uint8_t* out, ptrdiff_t out_pitch) {
   float32x4_t y[kRows][kVectors];
@@ -58,7 +62,7 @@ EVQA_INLINE void requant_any(const int32x4_t (&acc)[kRows][kVectors], const floa
     const float32x4_t s = vld1q_f32(scale + 4 * v);
     EVQA_UNROLL for (int r = 0; r < kRows; ++r) y[r][v] = vmulq_f32(vcvtq_f32_s32(acc[r][v]), s);
   }
-  if (residual) add_residual<kRows, kVectors>(y, q, residual, residual_pitch);
+  if (!kPlain && residual) add_residual<kRows, kVectors>(y, q, residual, residual_pitch);
   const int16x8_t zero = vdupq_n_s16(static_cast<int16_t>(q.zero));
   EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
     EVQA_UNROLL for (int v = 0; v < kVectors; v += 2) {
@@ -67,7 +71,7 @@ EVQA_INLINE void requant_any(const int32x4_t (&acc)[kRows][kVectors], const floa
       b[r][v / 2] = vqmovn_s16(vqaddq_s16(nn, zero));
     }
   }
-  clamp_store<kRows, kVectors>(b, q, out, out_pitch);
+  clamp_store<kRows, kVectors, kPlain>(b, q, out, out_pitch);
 }
 
 // Conversions take two slots of one of two pipes on Cortex-A76 and its successors, additions one of either. Where |acc| <
@@ -91,8 +95,8 @@ EVQA_INLINE bool magic_holds(const int32_t* bound, const int32_t* bias, const fl
   return vmaxvq_u32(bad) == 0;
 }
 
-// As requant_any, for sums that started at kMagicBits.
-template <int kRows, int kVectors>
+// As requant_any, for sums that started at kMagicBits. kPlain also promises an even zero point.
+template <int kRows, int kVectors, bool kPlain>
 EVQA_INLINE void requant_magic(const int32x4_t (&acc)[kRows][kVectors], const float* scale, const Requant& q,
                                const uint8_t* residual, ptrdiff_t residual_pitch, uint8_t* out, ptrdiff_t out_pitch) {
   float32x4_t y[kRows][kVectors];
@@ -104,20 +108,20 @@ EVQA_INLINE void requant_magic(const int32x4_t (&acc)[kRows][kVectors], const fl
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       y[r][v] = vmulq_f32(vsubq_f32(vreinterpretq_f32_s32(acc[r][v]), magic), s);
   }
-  if (residual) add_residual<kRows, kVectors>(y, q, residual, residual_pitch);
+  if (!kPlain && residual) add_residual<kRows, kVectors>(y, q, residual, residual_pitch);
   const float32x4_t back = vdupq_n_f32(kMagic + static_cast<float>(q.zero - (q.zero & 1)));
   EVQA_UNROLL for (int r = 0; r < kRows; ++r)
     EVQA_UNROLL for (int v = 0; v < kVectors; v += 2)
       n[r][v / 2] = vuzp1q_s16(vreinterpretq_s16_f32(vaddq_f32(y[r][v], back)),
                                vreinterpretq_s16_f32(vaddq_f32(y[r][v + 1], back)));
-  if (q.zero & 1) {
+  if (!kPlain && (q.zero & 1)) {
     const int16x8_t one = vdupq_n_s16(1);
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       EVQA_UNROLL for (int v = 0; v < kVectors / 2; ++v) n[r][v] = vaddq_s16(n[r][v], one);
   }
   EVQA_UNROLL for (int r = 0; r < kRows; ++r)
     EVQA_UNROLL for (int v = 0; v < kVectors / 2; ++v) b[r][v] = vqmovn_s16(n[r][v]);
-  clamp_store<kRows, kVectors>(b, q, out, out_pitch);
+  clamp_store<kRows, kVectors, kPlain>(b, q, out, out_pitch);
 }
 
 // Sums of a tile before the first product.
@@ -133,26 +137,23 @@ EVQA_INLINE void start_sums(int32x4_t (&acc)[kRows][kVectors], const int32_t* bi
 }
 
 // Requantises kRows pixels from `pixel` on, of 8 channels from `channel` on, or as many of both as there are.
-template <int kRows, bool kAllRows = true>
+template <int kRows>
 EVQA_INLINE void requant_tile(const int32x4_t (&acc)[kRows][2], const ConvArgs& a, const Requant& q, int pixel,
                               int channel, bool magic) {
   const ptrdiff_t at = pixel * a.out_pixel + channel;
   const float* scale = a.scale + channel;
   const uint8_t* residual = a.residual ? a.residual + at : nullptr;
-  if (channel + kTile > a.channels || (!kAllRows && pixel + kRows > a.pixels)) {
-    const int n = least(kTile, a.channels - channel), rows = kAllRows ? kRows : least(kRows, a.pixels - pixel);
-    Edge<kRows, kTile> edge;
-    if (residual) edge.take(residual, a.out_pixel, rows, n), residual = edge.residual;
-    if (magic)
-      requant_magic<kRows, 2>(acc, scale, q, residual, kTile, edge.out, kTile);
-    else
-      requant_any<kRows, 2>(acc, scale, q, residual, kTile, edge.out, kTile);
-    edge.give(a.out + at, a.out_pixel, rows, n);
-  } else if (magic) {
-    requant_magic<kRows, 2>(acc, scale, q, residual, a.out_pixel, a.out + at, a.out_pixel);
-  } else {
-    requant_any<kRows, 2>(acc, scale, q, residual, a.out_pixel, a.out + at, a.out_pixel);
-  }
+  const int n = least(kTile, a.channels - channel), rows = least(kRows, a.pixels - pixel);
+  const bool whole = n == kTile && rows == kRows;
+  Edge<kRows, kTile> edge;
+  if (!whole && residual) edge.take(residual, a.out_pixel, rows, n), residual = edge.residual;
+  uint8_t* out = whole ? a.out + at : edge.out;
+  const ptrdiff_t pitch = whole ? a.out_pixel : kTile;
+  if (magic)
+    requant_magic<kRows, 2, false>(acc, scale, q, residual, pitch, out, pitch);
+  else
+    requant_any<kRows, 2, false>(acc, scale, q, residual, pitch, out, pitch);
+  if (!whole) edge.give(a.out + at, a.out_pixel, rows, n);
 }
 
 }  // namespace
