@@ -10,12 +10,14 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .engines import Engine, open_engine
-from .image import ImageLike, load_image, to_pixels
 from .model_file import ModelFile, load_model
 from .question import EncodedQuestion
+
+if TYPE_CHECKING:
+    from .image import ImageLike
 
 
 class Answer(NamedTuple):
@@ -75,6 +77,8 @@ class VQA:
 
         Raises ImageError when it is not a complete picture.
         """
+        from .image import load_image, to_pixels  # Pillow: the command loads it while the model is being opened
+
         began = time.perf_counter()
         side = self.model.side
         pixels = to_pixels(load_image(image, side), side).tobytes()
