@@ -36,7 +36,7 @@ EVQA_INLINE int8x16_t load16(const uint8_t* p) { return vreinterpretq_s8_u8(vld1
 // registers: load slots are free where vector slots are not.
 template <class T>
 EVQA_INLINE T* opaque(T* p) {
-  __asm__("" : "+r"(p));
+  __asm__ volatile("" : "+r"(p));
   return p;
 }
 
@@ -54,29 +54,36 @@ EVQA_INLINE Groups divide(int pixels, int most) {
   return {size, groups, groups * size - pixels};
 }
 
+// How a tile begins: what its sums start with, laid out as its level likes it, and whether that is with kMagicBits
+// (requant.h).
+struct TileStart {
+  alignas(16) int32_t sums[2 * kTile];
+  bool magic;
+};
+
 // One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, by channels first .. last - 1.
-// `magic` holds a flag a tile, see requant.h.
-using ConvBlock = void (*)(const ConvArgs&, int pixel, int groups, int first, int last, const bool* magic);
+using ConvBlock = void (*)(const ConvArgs&, int pixel, int groups, int first, int last, const TileStart* starts);
 
 // Goes once through the larger of inputs and weights, and for each part of it through all of the smaller, which stays in
 // the first cache where it is small enough. blocks[n - 1] takes n pixels, n <= most; channels go `width` at a time.
-// `check` fills the flags of channels first .. last - 1. `pixels`: or whatever else the blocks count in.
-template <class Check>
-EVQA_INLINE void walk_conv(const ConvArgs& a, int pixels, const ConvBlock* blocks, int most, int width, Check check) {
-  constexpr int kFlags = 64;
-  bool magic[kFlags];
+// `begin` fills what a level needs of the starts of channels first .. last - 1. `pixels`: or what else the blocks count.
+template <class Begin>
+EVQA_INLINE void walk_conv(const ConvArgs& a, int pixels, const ConvBlock* blocks, int most, int width,
+                           Begin begin) {
+  constexpr int kStarts = 64;
+  TileStart starts[kStarts];
   const Groups g = divide(pixels, most);
   const int full = g.count - g.short_count;
   const bool weights_once = a.channels > a.pixels;
-  const int part = weights_once ? width : kFlags * kTile, groups = weights_once ? full : 1;
+  const int part = weights_once ? width : kStarts * kTile, groups = weights_once ? full : 1;
   const int short_groups = weights_once ? g.short_count : 1;
   for (int c = 0; c < a.channels; c += part) {
     const int end = least(c + part, a.channels);
     int pixel = 0;
-    check(a, c, end, magic);
-    for (int i = 0; i < full; i += groups, pixel += groups * g.size) blocks[g.size - 1](a, pixel, groups, c, end, magic);
+    begin(a, c, end, starts);
+    for (int i = 0; i < full; i += groups, pixel += groups * g.size) blocks[g.size - 1](a, pixel, groups, c, end, starts);
     for (int i = 0; i < g.short_count; i += short_groups, pixel += short_groups * (g.size - 1))
-      blocks[g.size - 2](a, pixel, short_groups, c, end, magic);
+      blocks[g.size - 2](a, pixel, short_groups, c, end, starts);
   }
 }
 

@@ -79,7 +79,7 @@ EVQA_INLINE void tiles_4x16(const ConvArgs& a, bool plain, int pixel, int groups
 }
 
 template <int kRows>
-void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, const bool*) {
+void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, const TileStart*) {
   const ptrdiff_t step = static_cast<ptrdiff_t>(a.shape.segments) * a.shape.segment_quads * kQuadBytes;
   const bool plain = is_plain(a);
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
@@ -90,7 +90,7 @@ void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, c
 
 void conv_4x16(const ConvArgs& a) {
   static constexpr ConvBlock blocks[] = {block_4x16<1>, block_4x16<2>, block_4x16<3>, block_4x16<4>};
-  walk_conv(a, a.pixels, blocks, 4, 2 * kTile, [](const ConvArgs&, int, int, bool*) {});
+  walk_conv(a, a.pixels, blocks, 4, 2 * kTile, [](const ConvArgs&, int, int, TileStart*) {});
 }
 
 template <int kRows>

@@ -3,11 +3,11 @@
 // Packed: a tile is 8 channels: for each channel an int32 bound on any sum of products, then for every quad of inputs two
 // vectors of 4 channels, each channel's four weights side by side. A pixel's quad is taken as a lane of its 16 inputs.
 //
-// Registers: 16 sums, 8 pixels of 16 inputs each, weights as they come. A quad is 16 SDOT, 256 MACs; Cortex-A76 issues two
-// a cycle: 32 MACs a cycle.
+// A quad is 16 SDOT, 256 MACs; Cortex-A76 issues two a cycle: 32 MACs a cycle. For registers see sums_8x8_neondot.h.
 #pragma once
 
 #include "requant.h"
+#include "sums_8x8_neondot.h"
 
 namespace evqa {
 namespace {
@@ -38,71 +38,54 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
   }
 }
 
-// `packed` is shaped as conv_pack leaves it: flags for channels first .. last - 1.
-EVQA_INLINE void check_magic(const ConvArgs& a, int first, int last, bool* magic) {
+void begin_tiles(const ConvArgs& a, int first, int last, TileStart* starts) {
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * tile_bytes(a.shape);
   const float residual_scale = a.residual ? a.residual_scale : 0.0f;
-  for (int c = first; c < last; c += kTile, w += tile_bytes(a.shape))
-    *magic++ = magic_holds(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c, residual_scale);
-}
-
-template <int kRows, int kQuad>
-EVQA_INLINE void quad_8x8(int32x4_t (&acc)[kRows][2], const int8x16_t (&in)[kRows], const int8_t* w) {
-  EVQA_UNROLL for (int v = 0; v < 2; ++v) {
-    const int8x16_t weights = vld1q_s8(w + 16 * v);
-    EVQA_UNROLL for (int r = 0; r < kRows; ++r) acc[r][v] = vdotq_laneq_s32(acc[r][v], weights, in[r], kQuad);
+  for (int c = first; c < last; c += kTile, w += tile_bytes(a.shape), ++starts) {
+    const int32_t* bias = a.bias + c;
+    starts->magic = magic_holds(reinterpret_cast<const int32_t*>(w), bias, a.scale + c, residual_scale);
+    const int32x4_t add = vdupq_n_s32(starts->magic ? kMagicBits : 0);
+    for (int v = 0; v < 2; ++v) vst1q_s32(starts->sums + 4 * v, vaddq_s32(vld1q_s32(bias + 4 * v), add));
   }
 }
 
-// Products of all segments; `w` is behind the bounds.
-template <int kRows>
-EVQA_INLINE void sums_8x8(int32x4_t (&acc)[kRows][2], ConvShape shape, const uint8_t* in, ptrdiff_t in_pixel,
-                          ptrdiff_t in_segment, const int8_t* w) {
-  for (int segment = 0; segment < shape.segments; ++segment) {
-    const uint8_t* p[kRows];
-    EVQA_UNROLL for (int r = 0; r < kRows; ++r) p[r] = in + r * in_pixel + segment * in_segment;
-    int8x16_t a[kRows];
-    int left = shape.segment_quads;
-    for (; left >= 4; left -= 4, w += 4 * kQuadBytes) {
-      EVQA_UNROLL for (int r = 0; r < kRows; ++r) a[r] = load16(p[r]), p[r] += 16;
-      quad_8x8<kRows, 0>(acc, a, w);
-      quad_8x8<kRows, 1>(acc, a, w + kQuadBytes);
-      quad_8x8<kRows, 2>(acc, a, w + 2 * kQuadBytes);
-      quad_8x8<kRows, 3>(acc, a, w + 3 * kQuadBytes);
-    }
-    for (; left; --left, w += kQuadBytes) {
-      EVQA_UNROLL for (int r = 0; r < kRows; ++r) a[r] = load_quad(p[r]), p[r] += 4;
-      quad_8x8<kRows, 0>(acc, a, w);
-    }
-  }
+EVQA_INLINE Sums sums_of(ConvShape shape, const uint8_t* in, ptrdiff_t in_pixel, ptrdiff_t in_segment) {
+  Sums s;
+  for (int r = 0; r < 8; ++r) s.rows[r] = in + r * in_pixel;
+  s.in_segment = in_segment;
+  s.segments = shape.segments;
+  s.quads = shape.segment_quads;
+  return s;
 }
 
 // Whatever block_8x8 does not: residuals, bounds, odd zero points, large sums, fewer than 8 channels.
 template <int kRows>
-__attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, int pixel, int channel, const int8_t* w, bool magic) {
+__attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s, int pixel, int channel, bool magic) {
   int32x4_t acc[kRows][2];
-  start_sums<kRows, 2>(acc, a.bias + channel, magic);
-  sums_8x8<kRows>(acc, a.shape, a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, w + kBoundBytes);
+  run_sums<kRows>(acc, s);
   requant_tile<kRows>(acc, a, requant_of(a), pixel, channel, magic);
 }
 
 template <int kRows>
-void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last, const bool* magic) {
+void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last, const TileStart* starts) {
   const ptrdiff_t step = tile_bytes(a.shape);
   const bool plain = is_plain(a) && !(a.out_zero & 1);
   const Requant q = requant_of(a);
-  const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
-  for (int c = first; c < last; c += kTile, w += step, ++magic) {
-    const bool simple = plain && *magic && c + kTile <= a.channels;
-    for (int g = 0, p = pixel; g < groups; ++g, p += kRows) {
-      if (!simple) {
-        tile_8x8_general<kRows>(a, p, c, w, *magic);
-        continue;
+  const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step + kBoundBytes;
+  for (int g = 0; g < groups; ++g, pixel += kRows) {
+    Sums s = sums_of(a.shape, a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment);
+    s.w = w;
+    const TileStart* start = starts;
+    uint8_t* out = a.out + pixel * a.out_pixel + first;
+    for (int c = first; c < last; c += kTile, s.w += step, ++start, out += kTile) {
+      s.start = start->sums;
+      if (plain && start->magic && c + kTile <= a.channels) {
+        int32x4_t acc[kRows][2];
+        run_sums<kRows>(acc, s);
+        requant_magic<kRows, 2, true>(acc, a.scale + c, q, nullptr, 0, out, a.out_pixel);
+      } else {
+        tile_8x8_general<kRows>(a, s, pixel, c, start->magic);
       }
-      int32x4_t acc[kRows][2];
-      start_sums<kRows, 2>(acc, a.bias + c, true);
-      sums_8x8<kRows>(acc, a.shape, a.in + p * a.in_pixel, a.in_pixel, a.in_segment, w + kBoundBytes);
-      requant_magic<kRows, 2, true>(acc, a.scale + c, q, nullptr, 0, a.out + p * a.out_pixel + c, a.out_pixel);
     }
   }
 }
@@ -110,13 +93,13 @@ void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last, co
 void conv_8x8(const ConvArgs& a) {
   static constexpr ConvBlock blocks[] = {block_8x8<1>, block_8x8<2>, block_8x8<3>, block_8x8<4>,
                                          block_8x8<5>, block_8x8<6>, block_8x8<7>, block_8x8<8>};
-  walk_conv(a, a.pixels, blocks, 8, kTile, check_magic);
+  walk_conv(a, a.pixels, blocks, 8, kTile, begin_tiles);
 }
 
 // One row: every lane of the inputs gets its own sums, so that no sum waits for the one before.
-EVQA_INLINE void dense_row_8x8(int32x4_t (&acc)[1][2], const uint8_t* in, int quads, const int8_t* w) {
-  int32x4_t sums[4][2] = {{acc[0][0], acc[0][1]}};
-  EVQA_UNROLL for (int i = 1; i < 4; ++i) sums[i][0] = sums[i][1] = vdupq_n_s32(0);
+EVQA_INLINE void dense_row(int32x4_t (&acc)[2], const uint8_t* in, int quads, const int8_t* w) {
+  int32x4_t sums[4][2];
+  EVQA_UNROLL for (int i = 0; i < 4; ++i) sums[i][0] = sums[i][1] = vdupq_n_s32(0);
   for (; quads >= 4; quads -= 4, in += 16, w += 4 * kQuadBytes) {
     const int8x16_t a = load16(in);
     EVQA_UNROLL for (int v = 0; v < 2; ++v) {
@@ -126,26 +109,28 @@ EVQA_INLINE void dense_row_8x8(int32x4_t (&acc)[1][2], const uint8_t* in, int qu
       sums[3][v] = vdotq_laneq_s32(sums[3][v], vld1q_s8(w + 16 * v + 3 * kQuadBytes), a, 3);
     }
   }
-  EVQA_UNROLL for (int v = 0; v < 2; ++v)
-    acc[0][v] = vaddq_s32(vaddq_s32(sums[0][v], sums[1][v]), vaddq_s32(sums[2][v], sums[3][v]));
   for (; quads; --quads, in += 4, w += kQuadBytes) {
-    const int8x16_t a[1] = {load_quad(in)};
-    quad_8x8<1, 0>(acc, a, w);
+    const int8x16_t a = load_quad(in);
+    EVQA_UNROLL for (int v = 0; v < 2; ++v) sums[0][v] = vdotq_laneq_s32(sums[0][v], vld1q_s8(w + 16 * v), a, 0);
   }
+  EVQA_UNROLL for (int v = 0; v < 2; ++v)
+    acc[v] = vaddq_s32(acc[v], vaddq_s32(vaddq_s32(sums[0][v], sums[1][v]), vaddq_s32(sums[2][v], sums[3][v])));
 }
 
 template <int kRows>
 void dense_rows_8x8(const DenseArgs& a, int row) {
   const ConvShape shape = {1, a.quads};
-  const int8_t* w = static_cast<const int8_t*>(a.packed);
-  const uint8_t* in = a.in + row * a.in_row;
-  for (int j = 0; j < a.outputs; j += kTile, w += tile_bytes(shape)) {
+  Sums s = sums_of(shape, a.in + row * a.in_row, a.in_row, 0);
+  s.w = static_cast<const int8_t*>(a.packed) + kBoundBytes;
+  for (int j = 0; j < a.outputs; j += kTile, s.w += tile_bytes(shape)) {
     int32x4_t acc[kRows][2];
-    start_sums<kRows, 2>(acc, a.correction + j, false);
-    if (kRows == 1)
-      dense_row_8x8(reinterpret_cast<int32x4_t(&)[1][2]>(acc), in, a.quads, w + kBoundBytes);
-    else
-      sums_8x8<kRows>(acc, shape, in, a.in_row, 0, w + kBoundBytes);
+    if (kRows == 1) {
+      EVQA_UNROLL for (int v = 0; v < 2; ++v) acc[0][v] = vld1q_s32(a.correction + j + 4 * v);
+      dense_row(acc[0], s.rows[0], a.quads, s.w);
+    } else {
+      s.start = a.correction + j;
+      run_sums<kRows>(acc, s);
+    }
     int32_t* out = a.out + row * a.out_row + j;
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       EVQA_UNROLL for (int v = 0; v < 2; ++v) vst1q_s32(out + r * a.out_row + 4 * v, acc[r][v]);

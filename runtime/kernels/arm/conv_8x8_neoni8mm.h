@@ -42,12 +42,22 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
   }
 }
 
-// Flags for channels first .. last - 1.
-EVQA_INLINE void check_magic(const ConvArgs& a, int first, int last, bool* magic) {
+// Sums begin with the bias (plus `add`) of two channels for one pixel and for the other.
+EVQA_INLINE void start_pairs(int32_t (&sums)[2 * kTile], const int32_t* bias, int32_t add) {
+  EVQA_UNROLL for (int v = 0; v < 2; ++v) {
+    const int64x2_t b = vreinterpretq_s64_s32(vaddq_s32(vld1q_s32(bias + 4 * v), vdupq_n_s32(add)));
+    vst1q_s32(sums + 8 * v, vreinterpretq_s32_s64(vzip1q_s64(b, b)));
+    vst1q_s32(sums + 8 * v + 4, vreinterpretq_s32_s64(vzip2q_s64(b, b)));
+  }
+}
+
+void begin_tiles(const ConvArgs& a, int first, int last, TileStart* starts) {
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * tile_bytes(a.shape);
   const float residual_scale = a.residual ? a.residual_scale : 0.0f;
-  for (int c = first; c < last; c += kTile, w += tile_bytes(a.shape))
-    *magic++ = magic_holds(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c, residual_scale);
+  for (int c = first; c < last; c += kTile, w += tile_bytes(a.shape), ++starts) {
+    starts->magic = magic_holds(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c, residual_scale);
+    start_pairs(starts->sums, a.bias + c, starts->magic ? kMagicBits : 0);
+  }
 }
 
 // Two pixels' next 8 or (the rest of a run) 4 inputs.
@@ -124,16 +134,9 @@ EVQA_INLINE void sums_pixels(int32x4_t (&acc)[kPairs][4], int rows, ConvShape sh
 }
 
 template <int kPairs>
-EVQA_INLINE void start_pairs(int32x4_t (&acc)[kPairs][4], const int32_t* bias, bool magic) {
-  int32_t start[2 * kTile];
-  const int32x4_t add = vdupq_n_s32(magic ? kMagicBits : 0);
-  EVQA_UNROLL for (int v = 0; v < 2; ++v) {
-    const int64x2_t b = vreinterpretq_s64_s32(vaddq_s32(vld1q_s32(bias + 4 * v), add));
-    vst1q_s32(start + 8 * v, vreinterpretq_s32_s64(vzip1q_s64(b, b)));
-    vst1q_s32(start + 8 * v + 4, vreinterpretq_s32_s64(vzip2q_s64(b, b)));
-  }
+EVQA_INLINE void load_start(int32x4_t (&acc)[kPairs][4], const int32_t* start) {
   EVQA_UNROLL for (int i = 0; i < kPairs; ++i) {
-    const int32_t* s = opaque(static_cast<const int32_t*>(start));
+    const int32_t* s = opaque(start);
     EVQA_UNROLL for (int j = 0; j < 4; ++j) acc[i][j] = vld1q_s32(s + 4 * j);
   }
 }
@@ -151,10 +154,10 @@ EVQA_INLINE void rows_of(const int32x4_t (&acc)[kPairs][4], int32x4_t (&rows)[2 
 }
 
 template <int kPairs, bool kInterleaved>
-EVQA_INLINE void pair_sums(int32x4_t (&rows)[2 * kPairs][2], const ConvArgs& a, int pair, int channel, const int8_t* w,
-                           bool magic) {
+EVQA_INLINE void pair_sums(int32x4_t (&rows)[2 * kPairs][2], const ConvArgs& a, int pair, const int8_t* w,
+                           const int32_t* start) {
   int32x4_t acc[kPairs][4];
-  start_pairs<kPairs>(acc, a.bias + channel, magic);
+  load_start<kPairs>(acc, start);
   if (kInterleaved)
     sums_interleaved<kPairs>(acc, steps(a.shape), reinterpret_cast<const int8_t*>(a.in) + pair * a.in_pixel,
                              w + kBoundBytes);
@@ -166,28 +169,29 @@ EVQA_INLINE void pair_sums(int32x4_t (&rows)[2 * kPairs][2], const ConvArgs& a, 
 
 // Whatever block_8x8 does not: residuals, bounds, odd zero points, large sums, fewer than 8 channels, odd pixels.
 template <int kPairs, bool kInterleaved>
-__attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, int pair, int channel, const int8_t* w, bool magic) {
+__attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, int pair, int channel, const int8_t* w,
+                                                const TileStart& start) {
   int32x4_t rows[2 * kPairs][2];
-  pair_sums<kPairs, kInterleaved>(rows, a, pair, channel, w, magic);
-  requant_tile<2 * kPairs>(rows, a, requant_of(a), 2 * pair, channel, magic);
+  pair_sums<kPairs, kInterleaved>(rows, a, pair, w, start.sums);
+  requant_tile<2 * kPairs>(rows, a, requant_of(a), 2 * pair, channel, start.magic);
 }
 
 // Counts in pairs of pixels; kInterleaved: a.in is as interleave_pairs leaves it.
 template <int kPairs, bool kInterleaved>
-void block_8x8(const ConvArgs& a, int pair, int groups, int first, int last, const bool* magic) {
+void block_8x8(const ConvArgs& a, int pair, int groups, int first, int last, const TileStart* starts) {
   const ptrdiff_t step = tile_bytes(a.shape);
   const bool plain = is_plain(a) && !(a.out_zero & 1);
   const Requant q = requant_of(a);
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
-  for (int c = first; c < last; c += kTile, w += step, ++magic) {
-    const bool simple = plain && *magic && c + kTile <= a.channels;
+  for (int c = first; c < last; c += kTile, w += step, ++starts) {
+    const bool simple = plain && starts->magic && c + kTile <= a.channels;
     for (int g = 0, i = pair; g < groups; ++g, i += kPairs) {
       if (!simple || 2 * (i + kPairs) > a.pixels) {
-        tile_8x8_general<kPairs, kInterleaved>(a, i, c, w, *magic);
+        tile_8x8_general<kPairs, kInterleaved>(a, i, c, w, *starts);
         continue;
       }
       int32x4_t rows[2 * kPairs][2];
-      pair_sums<kPairs, kInterleaved>(rows, a, i, c, w, true);
+      pair_sums<kPairs, kInterleaved>(rows, a, i, w, starts->sums);
       requant_magic<2 * kPairs, 2, true>(rows, a.scale + c, q, nullptr, 0, a.out + 2 * i * a.out_pixel + c, a.out_pixel);
     }
   }
@@ -214,7 +218,7 @@ void conv_interleaved(const ConvArgs& a, int most_pairs, int8_t* buffer) {
       interleave_pairs(from, pair, pairs, buffer + pair * pair_bytes);
       pair += pairs;
     }
-    walk_conv(part, (part.pixels + 1) / 2, blocks, 4, kTile, check_magic);
+    walk_conv(part, (part.pixels + 1) / 2, blocks, 4, kTile, begin_tiles);
   }
 }
 
@@ -223,7 +227,7 @@ void conv_8x8(const ConvArgs& a) {
                                          block_8x8<4, false>};
   constexpr int kBuffer = 32768;
   const int pairs = kBuffer / (16 * steps(a.shape)) / 4 * 4;
-  if (a.channels <= kTile || pairs == 0) return walk_conv(a, (a.pixels + 1) / 2, blocks, 4, kTile, check_magic);
+  if (a.channels <= kTile || pairs == 0) return walk_conv(a, (a.pixels + 1) / 2, blocks, 4, kTile, begin_tiles);
   alignas(64) int8_t buffer[kBuffer];
   conv_interleaved(a, pairs, buffer);
 }
@@ -252,7 +256,9 @@ void dense_rows_8x8(const DenseArgs& a, int row) {
       dense_row(rows[0], in, a.quads, w + kBoundBytes);
     } else {
       int32x4_t acc[kPairs][4];
-      start_pairs<kPairs>(acc, a.correction + j, false);
+      int32_t start[2 * kTile];
+      start_pairs(start, a.correction + j, 0);
+      load_start<kPairs>(acc, start);
       sums_pixels<kPairs>(acc, kRows, shape, in, a.in_row, 0, w + kBoundBytes);
       rows_of<kPairs>(acc, rows);
     }

@@ -124,18 +124,6 @@ EVQA_INLINE void requant_magic(const int32x4_t (&acc)[kRows][kVectors], const fl
   clamp_store<kRows, kVectors, kPlain>(b, q, out, out_pitch);
 }
 
-// Sums of a tile before the first product.
-template <int kRows, int kVectors>
-EVQA_INLINE void start_sums(int32x4_t (&acc)[kRows][kVectors], const int32_t* bias, bool magic) {
-  int32_t start[4 * kVectors];
-  const int32x4_t add = vdupq_n_s32(magic ? kMagicBits : 0);
-  EVQA_UNROLL for (int v = 0; v < kVectors; ++v) vst1q_s32(start + 4 * v, vaddq_s32(vld1q_s32(bias + 4 * v), add));
-  EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
-    const int32_t* s = opaque(static_cast<const int32_t*>(start));
-    EVQA_UNROLL for (int v = 0; v < kVectors; ++v) acc[r][v] = vld1q_s32(s + 4 * v);
-  }
-}
-
 // Requantises kRows pixels from `pixel` on, of 8 channels from `channel` on, or as many of both as there are.
 template <int kRows>
 EVQA_INLINE void requant_tile(const int32x4_t (&acc)[kRows][2], const ConvArgs& a, const Requant& q, int pixel,
