@@ -123,10 +123,10 @@ def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
 def _load_evqa(path: str, stream: Any) -> ModelFile:
     """The sections that are not arithmetic, see docs/evqa-format.md."""
     size = os.fstat(stream.fileno()).st_size
-    version, count, length = struct.unpack("<IIQ", stream.read(16))
+    version, count, length, zero = struct.unpack("<IIQQ", stream.read(24))
     if version != _EVQA_VERSION:
         raise ModelError(f"{path}: format version {version}; this release reads version {_EVQA_VERSION}")
-    if length != size or not count <= 64:
+    if length != size or zero or count > 64:
         raise ModelError(f"{path}: {size} bytes, but the header says {length}: truncated or damaged")
     stream.seek(64)
     table = stream.read(count * 24)
