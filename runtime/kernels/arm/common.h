@@ -74,7 +74,7 @@ EVQA_INLINE void walk_conv(const ConvArgs& a, int pixels, const ConvBlock* block
   TileStart starts[kStarts];
   const Groups g = divide(pixels, most);
   const int full = g.count - g.short_count;
-  const bool weights_once = a.channels > a.pixels;
+  const bool weights_once = a.channels > a.pixels && g.count > 1;
   const int part = weights_once ? width : kStarts * kTile, groups = weights_once ? full : 1;
   const int short_groups = weights_once ? g.short_count : 1;
   for (int c = 0; c < a.channels; c += part) {

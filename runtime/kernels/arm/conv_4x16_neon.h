@@ -33,13 +33,6 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
       }
 }
 
-// What run_sums needs for the pixels from `in` on.
-EVQA_INLINE Sums sums_of(ConvShape shape, const uint8_t* in, ptrdiff_t in_pixel, ptrdiff_t in_segment, const int8_t* w,
-                         ptrdiff_t step, const int32_t* start) {
-  return {{in, in + in_pixel, in + 2 * in_pixel, in + 3 * in_pixel}, in_segment, shape.segments, shape.segment_quads,
-          w, step, start};
-}
-
 // Whatever tile_4x16 does not: residuals, bounds, fewer than 16 or 8 channels.
 template <int kRows, int kTiles>
 __attribute__((noinline)) void tile_4x16_general(const ConvArgs& a, const Sums& s, int pixel, int channel) {
@@ -63,7 +56,8 @@ EVQA_INLINE void tiles_4x16(const ConvArgs& a, bool plain, int pixel, int groups
                             ptrdiff_t step) {
   constexpr int kWidth = kTile * kTiles;
   const Requant q = requant_of(a);
-  Sums s = sums_of(a.shape, a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, w, step, a.bias + channel);
+  Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads, w, step,
+            a.bias + channel};
   uint8_t* out = a.out + pixel * a.out_pixel + channel;
   const float* scale = a.scale + channel;
   for (int g = 0; g < groups; ++g, pixel += kRows, out += kRows * a.out_pixel) {
@@ -74,7 +68,7 @@ EVQA_INLINE void tiles_4x16(const ConvArgs& a, bool plain, int pixel, int groups
     } else {
       tile_4x16_general<kRows, kTiles>(a, s, pixel, channel);
     }
-    for (int r = 0; r < 4; ++r) s.rows[r] += kRows * a.in_pixel;
+    s.in += kRows * a.in_pixel;
   }
 }
 
@@ -102,13 +96,13 @@ void dense_rows_4x16(const DenseArgs& a, int row) {
   int j = 0;
   for (; j + kTile < a.outputs; j += 2 * kTile, w += 2 * step) {
     int32x4_t acc[kRows][4];
-    run_sums<kRows, 2>(acc, sums_of({1, a.quads}, in, a.in_row, 0, w, step, a.correction + j));
+    run_sums<kRows, 2>(acc, {in, a.in_row, 0, 1, a.quads, w, step, a.correction + j});
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       EVQA_UNROLL for (int v = 0; v < 4; ++v) vst1q_s32(out + r * a.out_row + j + 4 * v, acc[r][v]);
   }
   if (j < a.outputs) {
     int32x4_t acc[kRows][2];
-    run_sums<kRows, 1>(acc, sums_of({1, a.quads}, in, a.in_row, 0, w, step, a.correction + j));
+    run_sums<kRows, 1>(acc, {in, a.in_row, 0, 1, a.quads, w, step, a.correction + j});
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       EVQA_UNROLL for (int v = 0; v < 2; ++v) vst1q_s32(out + r * a.out_row + j + 4 * v, acc[r][v]);
   }

@@ -49,15 +49,6 @@ void begin_tiles(const ConvArgs& a, int first, int last, TileStart* starts) {
   }
 }
 
-EVQA_INLINE Sums sums_of(ConvShape shape, const uint8_t* in, ptrdiff_t in_pixel, ptrdiff_t in_segment) {
-  Sums s;
-  for (int r = 0; r < 8; ++r) s.rows[r] = in + r * in_pixel;
-  s.in_segment = in_segment;
-  s.segments = shape.segments;
-  s.quads = shape.segment_quads;
-  return s;
-}
-
 // Whatever block_8x8 does not: residuals, bounds, odd zero points, large sums, fewer than 8 channels.
 template <int kRows>
 __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s, int pixel, int channel, bool magic) {
@@ -73,8 +64,7 @@ void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last, co
   const Requant q = requant_of(a);
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step + kBoundBytes;
   for (int g = 0; g < groups; ++g, pixel += kRows) {
-    Sums s = sums_of(a.shape, a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment);
-    s.w = w;
+    Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads, w, nullptr};
     const TileStart* start = starts;
     uint8_t* out = a.out + pixel * a.out_pixel + first;
     for (int c = first; c < last; c += kTile, s.w += step, ++start, out += kTile) {
@@ -120,13 +110,12 @@ EVQA_INLINE void dense_row(int32x4_t (&acc)[2], const uint8_t* in, int quads, co
 template <int kRows>
 void dense_rows_8x8(const DenseArgs& a, int row) {
   const ConvShape shape = {1, a.quads};
-  Sums s = sums_of(shape, a.in + row * a.in_row, a.in_row, 0);
-  s.w = static_cast<const int8_t*>(a.packed) + kBoundBytes;
+  Sums s = {a.in + row * a.in_row, a.in_row, 0, 1, a.quads, static_cast<const int8_t*>(a.packed) + kBoundBytes, nullptr};
   for (int j = 0; j < a.outputs; j += kTile, s.w += tile_bytes(shape)) {
     int32x4_t acc[kRows][2];
     if (kRows == 1) {
       EVQA_UNROLL for (int v = 0; v < 2; ++v) acc[0][v] = vld1q_s32(a.correction + j + 4 * v);
-      dense_row(acc[0], s.rows[0], a.quads, s.w);
+      dense_row(acc[0], s.in, a.quads, s.w);
     } else {
       s.start = a.correction + j;
       run_sums<kRows>(acc, s);

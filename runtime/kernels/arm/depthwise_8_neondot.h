@@ -58,7 +58,7 @@ struct DepthwiseStrip {
   const uint8_t* rows[5];
   ptrdiff_t pitch;
   const int8_t* w;
-  const int32_t* bias;
+  int32_t start[kTile];
   const float* scale;
   Requant q;
   int n;  // channels
@@ -75,13 +75,20 @@ struct Depthwise8 {
   static constexpr int kSets = kStride == 2 ? kOutRows : 1;  // interleavings of a column
   static constexpr int kRead = kStride * (kOutRows - 1) + 3;
 
-  const DepthwiseStrip& s;
+  // Copies, as stores to `out` might change what is elsewhere.
   const uint8_t* rows[kRead];
   uint8_t* out;
+  const int32_t* start;
   int8x16_t w[3][2], lower[3][2];
-  int32_t start[kTile];
+  float scale[kTile];
+  Requant q;
+  ptrdiff_t in_pitch, out_pitch;
+  int n, pixels;
 
-  EVQA_INLINE explicit Depthwise8(const DepthwiseStrip& strip) : s(strip), out(strip.out[0]) {
+  EVQA_INLINE explicit Depthwise8(const DepthwiseStrip& s)
+      : out(s.out[0]), start(s.start), q(s.q), in_pitch(s.pitch), out_pitch(kOutRows == 2 ? s.out[1] - s.out[0] : 0),
+        n(s.n), pixels(s.pixels) {
+    memcpy(scale, s.scale, sizeof scale);
     EVQA_UNROLL for (int r = 0; r < kRead; ++r) rows[r] = s.rows[r];
     EVQA_UNROLL for (int c = 0; c < 3; ++c) {
       EVQA_UNROLL for (int v = 0; v < 2; ++v) {
@@ -89,17 +96,14 @@ struct Depthwise8 {
         lower[c][v] = vreinterpretq_s8_u32(vshlq_n_u32(vreinterpretq_u32_s8(w[c][v]), 8));
       }
     }
-    const int32x4_t add = vdupq_n_s32(kFinish <= Finish::kMagic ? kMagicBits : 0);
-    vst1q_s32(start, vaddq_s32(vld1q_s32(s.bias), add));
-    vst1q_s32(start + 4, vaddq_s32(vld1q_s32(s.bias + 4), add));
   }
 
   // The next column.
   EVQA_INLINE void read(Column (&to)[kSets]) {
     int8x16_t x[kRead];
     EVQA_UNROLL for (int r = 0; r < kRead; ++r) {
-      x[r] = load_channels<kFinish == Finish::kPart>(rows[r], s.n);
-      rows[r] += s.pitch;
+      x[r] = load_channels<kFinish == Finish::kPart>(rows[r], n);
+      rows[r] += in_pitch;
     }
     if (kStride == 1) {
       to[0] = interleave(x[0], x[1], x[2], x[kRead - 1]);
@@ -115,7 +119,7 @@ struct Depthwise8 {
     read(right);
     int32x4_t acc[kOutRows][2];
     EVQA_UNROLL for (int r = 0; r < kOutRows; ++r) {
-      const int32_t* from = opaque(static_cast<const int32_t*>(start));
+      const int32_t* from = opaque(start);
       EVQA_UNROLL for (int v = 0; v < 2; ++v) {
         const int8x16_t* k = kStride == 1 && r == 1 ? &lower[0][v] : &w[0][v];
         const int set = kSets == 2 ? r : 0;
@@ -124,22 +128,21 @@ struct Depthwise8 {
         acc[r][v] = vdotq_s32(acc[r][v], right[set].v[v], k[4]);
       }
     }
-    const ptrdiff_t pitch = kOutRows == 2 ? s.out[1] - s.out[0] : 0;
     if (kFinish == Finish::kPart) {
       Edge<kOutRows, kTile> edge;
-      requant_any<kOutRows, 2, false>(acc, s.scale, s.q, nullptr, 0, edge.out, kTile);
-      edge.give(out, pitch, kOutRows, s.n);
+      requant_any<kOutRows, 2, false>(acc, scale, q, nullptr, 0, edge.out, kTile);
+      edge.give(out, out_pitch, kOutRows, n);
     } else if (kFinish == Finish::kAny) {
-      requant_any<kOutRows, 2, false>(acc, s.scale, s.q, nullptr, 0, out, pitch);
+      requant_any<kOutRows, 2, false>(acc, scale, q, nullptr, 0, out, out_pitch);
     } else {
-      requant_magic<kOutRows, 2, kFinish == Finish::kPlain>(acc, s.scale, s.q, nullptr, 0, out, pitch);
+      requant_magic<kOutRows, 2, kFinish == Finish::kPlain>(acc, scale, q, nullptr, 0, out, out_pitch);
     }
-    out += s.pitch;
+    out += in_pitch;
   }
 
   EVQA_INLINE void run() {
     Column a[kSets], b[kSets], c[kSets];
-    int left = s.pixels;
+    int left = pixels;
     read(a);
     if (kStride == 1) {
       read(b);
@@ -183,12 +186,14 @@ void depthwise_all_neondot(const DepthwiseArgs& a) {
       for (int r = 0; r < kRead; ++r) s.rows[r] = a.rows[r] + p * kStride * s.pitch + c;
       for (int r = 0; r < kOutRows; ++r) s.out[r] = a.out[r] + p * s.pitch + c;
       s.w = packed + kDepthwiseBound;
-      s.bias = a.bias + c;
       s.scale = a.scale + c;
       s.n = a.channels - c;
+      const bool magic = s.n >= kTile && magic_holds(reinterpret_cast<const int32_t*>(packed), a.bias + c, s.scale, 0.0f);
+      for (int v = 0; v < kTile; v += 4)
+        vst1q_s32(s.start + v, vaddq_s32(vld1q_s32(a.bias + c + v), vdupq_n_s32(magic ? kMagicBits : 0)));
       if (s.n < kTile)
         depthwise_strip_neondot<kStride, kOutRows, Finish::kPart>(s);
-      else if (!magic_holds(reinterpret_cast<const int32_t*>(packed), s.bias, s.scale, 0.0f))
+      else if (!magic)
         depthwise_strip_neondot<kStride, kOutRows, Finish::kAny>(s);
       else if (s.q.clamps() || (s.q.zero & 1))
         depthwise_strip_neondot<kStride, kOutRows, Finish::kMagic>(s);

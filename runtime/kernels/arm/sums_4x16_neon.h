@@ -15,14 +15,14 @@ namespace evqa {
 namespace {
 
 struct Sums {
-  const uint8_t* rows[4];
-  ptrdiff_t in_segment;
+  const uint8_t* in;
+  ptrdiff_t in_pixel, in_segment;
   int64_t segments, quads;
   const int8_t* w;
   ptrdiff_t step;        // from a tile's weights to the next tile's
   const int32_t* start;  // what a row's sums begin with
 };
-static_assert(offsetof(Sums, in_segment) == 32 && offsetof(Sums, w) == 56 && offsetof(Sums, start) == 72);
+static_assert(offsetof(Sums, start) == 56);
 
 // clang-format off
 #define EVQA_MUL(t, w, k) "smull v" #t ".8h, v" #w ".8b, v" #k ".8b\n"
@@ -96,8 +96,8 @@ static_assert(offsetof(Sums, in_segment) == 32 && offsetof(Sums, w) == 56 && off
 
 // `last` is where the last row's products are: they begin with zero, as the first quad adds them.
 #define EVQA_SUMS(T, R, last) \
-  "ldp x1, x2, [%[s]]\nldp x3, x4, [%[s], #16]\nldp x5, x6, [%[s], #32]\n" \
-  "ldp x7, x8, [%[s], #48]\nldp x9, x10, [%[s], #64]\nadd x11, x9, #16\n" \
+  "ldp x1, x3, [%[s]]\nldp x5, x6, [%[s], #16]\nldp x7, x8, [%[s], #32]\nldp x9, x10, [%[s], #48]\n" \
+  "add x2, x1, x3\nadd x4, x2, x3, lsl #1\nadd x3, x2, x3\nadd x11, x9, #16\n" \
   EVQA_START##T EVQA_COPIES##R \
   "movi v" #last ".4s, #0\n" EVQA_COPY_NEXT(last) \
   "1:\n" \
