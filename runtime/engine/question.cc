@@ -10,7 +10,7 @@ namespace {
 
 #include "unicode_table.inc"
 
-constexpr char kOtherLetter = 1, kOtherDigit = 2;     // letters and digits without an ASCII form
+constexpr char kOtherDigit = 2;                       // a digit without an ASCII form
 constexpr uint32_t kAscending = 128, kTexts0 = 256;   // see unicode_table.inc
 constexpr int32_t kUnknown = 1, kFirstId = 2;
 constexpr size_t kShortestRepaired = 4;               // shorter words have too many neighbours

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 Compile = Callable[..., Path]
 
-_FLAGS = "-std=c++17 -O2 -g -Wall -Wextra -Wshadow -ffp-contract=off -fno-exceptions -fno-rtti -fno-threadsafe-statics"
+_FLAGS = "-std=c++17 -O3 -g -Wall -Wextra -Wshadow -ffp-contract=off -fno-exceptions -fno-rtti -fno-threadsafe-statics"
 _SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 
 

@@ -39,6 +39,7 @@ def sums(program: Path, data: bytes) -> list[str]:
         ),
         (b"a" * 1_000_000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
     ],
+    ids=["none", "abc", "448 bits", "896 bits", "a million a"],
 )
 def test_vectors_of_fips_180(program: Path, message: bytes, digest: str) -> None:
     assert sums(program, message)[-1] == digest
