@@ -2,7 +2,7 @@
 
 Turns a finished run into a release: export/released/MODEL/ gets the weights (16-bit safetensors), the configuration,
 the learning curves and the figures on val and test, measured on the network and on the int8 model file through its
-engine. --ship also puts the int8 model file into the package.
+engine. --ship also puts the int8 model file into the package, in both formats: .evqa and .vqa.zip.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from edge_vqa.errors import EdgeVQAError
-from edge_vqa.model_file import BUNDLED, SUFFIX
+from edge_vqa.model_file import BUNDLED, EVQA, SUFFIX
 
 from .data import load_dataset
 from .evaluate import evaluate, evaluate_model_file
 from .run_folder import RunFolder
+from .to_evqa import convert
 from .to_onnx import export_model
 
 RELEASED = Path(__file__).parent / "released"
@@ -53,7 +54,9 @@ def release(run: RunFolder, data: str, ship: bool) -> Path:
             print(f"{split}: {result['accuracy']:.4f}, int8 {result['model_file']['accuracy']:.4f}")
         if ship:
             shutil.copyfile(model_file, BUNDLED / model_file.name)
-            print(f"shipped: {BUNDLED / model_file.name} ({model_file.stat().st_size / 1e6:.2f} MB)")
+            convert(model_file, BUNDLED / f"{name}{EVQA}", {})
+            for shipped in (BUNDLED / f"{name}{EVQA}", BUNDLED / model_file.name):
+                print(f"shipped: {shipped} ({shipped.stat().st_size / 1e6:.2f} MB)")
     return folder
 
 
@@ -61,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export.release", description="Turn a finished run into a release.")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--ship", action="store_true", help="put the int8 model file into the package")
+    parser.add_argument("--ship", action="store_true", help="put the int8 model files into the package")
     options = parser.parse_args(arguments)
     try:
         print(f"released: {release(RunFolder(options.run), options.data, options.ship)}")
