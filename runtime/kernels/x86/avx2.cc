@@ -8,6 +8,15 @@ namespace evqa {
 namespace {
 
 constexpr int kStorageOffset = 0;
+#define EVQA_WIDENS
+#include "../head/vectors.inc"
+inline I16 widen(const uint8_t* p) {
+  const __m128i v = _mm_loadu_si128((const __m128i*)p);
+  const __m256i halves[2] = {_mm256_cvtepu8_epi32(v), _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(v, v))};
+  I16 wide;
+  __builtin_memcpy(&wide, halves, sizeof wide);
+  return wide;
+}
 #include "../head/head.inc"
 
 // Up to 16 bytes; fewer are never read or written beyond.

@@ -7,6 +7,9 @@ namespace evqa {
 namespace {
 
 constexpr int kStorageOffset = 0;
+#define EVQA_WIDENS
+#include "../head/vectors.inc"
+inline I16 widen(const uint8_t* p) { return (I16)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)); }
 #include "../head/head.inc"
 
 // GCC spills accumulators around _mm512_dpbusd_epi32; the instruction itself keeps them in registers.
