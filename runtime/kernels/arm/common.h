@@ -54,11 +54,13 @@ EVQA_INLINE Groups divide(int pixels, int most) {
   return {size, groups, groups * size - pixels};
 }
 
-// How a tile begins: what its sums start with, laid out as its level likes it, and whether that is with kMagicBits
-// (requant.h).
+// Whether requant_magic in requant.h may be used for a tile; kAllMagic: without clamping in between.
+enum Magic { kNoMagic, kMagicSums, kAllMagic };
+
+// What a tile's sums start with, laid out as its level likes it.
 struct TileStart {
   alignas(16) int32_t sums[2 * kTile];
-  bool magic;
+  Magic magic;
 };
 
 // One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, by channels first .. last - 1.

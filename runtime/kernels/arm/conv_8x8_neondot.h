@@ -39,19 +39,14 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
 }
 
 void begin_tiles(const ConvArgs& a, int first, int last, TileStart* starts) {
-  const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * tile_bytes(a.shape);
-  const float residual_scale = a.residual ? a.residual_scale : 0.0f;
-  for (int c = first; c < last; c += kTile, w += tile_bytes(a.shape), ++starts) {
-    const int32_t* bias = a.bias + c;
-    starts->magic = magic_holds(reinterpret_cast<const int32_t*>(w), bias, a.scale + c, residual_scale);
-    const int32x4_t add = vdupq_n_s32(starts->magic ? kMagicBits : 0);
-    for (int v = 0; v < 2; ++v) vst1q_s32(starts->sums + 4 * v, vaddq_s32(vld1q_s32(bias + 4 * v), add));
-  }
+  begin_magic(a, tile_bytes(a.shape), first, last, starts, [](int32_t* sums, const int32_t* bias, int32_t add) {
+    for (int v = 0; v < kTile; v += 4) vst1q_s32(sums + v, vaddq_s32(vld1q_s32(bias + v), vdupq_n_s32(add)));
+  });
 }
 
 // Whatever block_8x8 does not: residuals, bounds, odd zero points, large sums, fewer than 8 channels.
 template <int kRows>
-__attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s, int pixel, int channel, bool magic) {
+__attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s, int pixel, int channel, Magic magic) {
   int32x4_t acc[kRows][2];
   run_sums<kRows>(acc, s);
   requant_tile<kRows>(acc, a, requant_of(a), pixel, channel, magic);
@@ -69,7 +64,7 @@ void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last, co
     uint8_t* out = a.out + pixel * a.out_pixel + first;
     for (int c = first; c < last; c += kTile, s.w += step, ++start, out += kTile) {
       s.start = start->sums;
-      if (plain && start->magic && c + kTile <= a.channels) {
+      if (plain && start->magic == kAllMagic && c + kTile <= a.channels) {
         int32x4_t acc[kRows][2];
         run_sums<kRows>(acc, s);
         requant_magic<kRows, 2, true>(acc, a.scale + c, q, nullptr, 0, out, a.out_pixel);

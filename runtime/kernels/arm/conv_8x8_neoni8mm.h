@@ -43,7 +43,7 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
 }
 
 // Sums begin with the bias (plus `add`) of two channels for one pixel and for the other.
-EVQA_INLINE void start_pairs(int32_t (&sums)[2 * kTile], const int32_t* bias, int32_t add) {
+EVQA_INLINE void start_pairs(int32_t* sums, const int32_t* bias, int32_t add) {
   EVQA_UNROLL for (int v = 0; v < 2; ++v) {
     const int64x2_t b = vreinterpretq_s64_s32(vaddq_s32(vld1q_s32(bias + 4 * v), vdupq_n_s32(add)));
     vst1q_s32(sums + 8 * v, vreinterpretq_s32_s64(vzip1q_s64(b, b)));
@@ -52,12 +52,7 @@ EVQA_INLINE void start_pairs(int32_t (&sums)[2 * kTile], const int32_t* bias, in
 }
 
 void begin_tiles(const ConvArgs& a, int first, int last, TileStart* starts) {
-  const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * tile_bytes(a.shape);
-  const float residual_scale = a.residual ? a.residual_scale : 0.0f;
-  for (int c = first; c < last; c += kTile, w += tile_bytes(a.shape), ++starts) {
-    starts->magic = magic_holds(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c, residual_scale);
-    start_pairs(starts->sums, a.bias + c, starts->magic ? kMagicBits : 0);
-  }
+  begin_magic(a, tile_bytes(a.shape), first, last, starts, start_pairs);
 }
 
 // Two pixels' next 8 or (the rest of a run) 4 inputs.
@@ -184,7 +179,7 @@ void block_8x8(const ConvArgs& a, int pair, int groups, int first, int last, con
   const Requant q = requant_of(a);
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
   for (int c = first; c < last; c += kTile, w += step, ++starts) {
-    const bool simple = plain && starts->magic && c + kTile <= a.channels;
+    const bool simple = plain && starts->magic == kAllMagic && c + kTile <= a.channels;
     for (int g = 0, i = pair; g < groups; ++g, i += kPairs) {
       if (!simple || 2 * (i + kPairs) > a.pixels) {
         tile_8x8_general<kPairs, kInterleaved>(a, i, c, w, *starts);

@@ -188,14 +188,15 @@ void depthwise_all_neondot(const DepthwiseArgs& a) {
       s.w = packed + kDepthwiseBound;
       s.scale = a.scale + c;
       s.n = a.channels - c;
-      const bool magic = s.n >= kTile && magic_holds(reinterpret_cast<const int32_t*>(packed), a.bias + c, s.scale, 0.0f);
+      Magic magic = kNoMagic;
+      if (s.n >= kTile) magic = magic_of(magic_doubt(reinterpret_cast<const int32_t*>(packed), a.bias + c, s.scale));
       for (int v = 0; v < kTile; v += 4)
-        vst1q_s32(s.start + v, vaddq_s32(vld1q_s32(a.bias + c + v), vdupq_n_s32(magic ? kMagicBits : 0)));
+        vst1q_s32(s.start + v, vaddq_s32(vld1q_s32(a.bias + c + v), vdupq_n_s32(magic != kNoMagic ? kMagicBits : 0)));
       if (s.n < kTile)
         depthwise_strip_neondot<kStride, kOutRows, Finish::kPart>(s);
-      else if (!magic)
+      else if (magic == kNoMagic)
         depthwise_strip_neondot<kStride, kOutRows, Finish::kAny>(s);
-      else if (s.q.clamps() || (s.q.zero & 1))
+      else if (magic != kAllMagic || s.q.clamps() || (s.q.zero & 1))
         depthwise_strip_neondot<kStride, kOutRows, Finish::kMagic>(s);
       else
         depthwise_strip_neondot<kStride, kOutRows, Finish::kPlain>(s);

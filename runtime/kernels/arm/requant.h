@@ -75,27 +75,37 @@ EVQA_INLINE void requant_any(const int32x4_t (&acc)[kRows][kVectors], const floa
 }
 
 // Conversions take two slots of one of two pipes on Cortex-A76 and its successors, additions one of either. Where |acc| <
-// 2^22 and |y| < 2^15 - 512 for certain, adding does both conversions:
+// 2^22 for certain, adding does both conversions:
 //   sums start at bias + the bits of kMagic = 1.5 * 2^23, so that their bits are those of the float kMagic + acc;
 //   y + kMagic has rint(y) in its low 16 bits (kMagic's unit is 1, and it is even); an even zero point goes along.
+// The latter wants |y| < kMagicRoom, for certain or by clamping, which changes nothing as the result's bounds are nearer.
 constexpr float kMagic = 12582912.0f;
 constexpr int32_t kMagicBits = 0x4B400000;
+constexpr float kMagicRoom = 32000.0f;
 
-// Whether eight channels allow it: bound[o] >= 128 * sum |w[o]|.
-EVQA_INLINE bool magic_holds(const int32_t* bound, const int32_t* bias, const float* scale, float residual_scale) {
-  uint32x4_t bad = vdupq_n_u32(0);
-  const float32x4_t room = vdupq_n_f32(32000.0f - 256.0f * __builtin_fabsf(residual_scale));
+// What stands against it for eight channels, any bit that is set: bound[o] >= 128 * sum |w[o]|.
+struct MagicDoubt {
+  uint32x4_t sums, results;
+};
+
+EVQA_INLINE MagicDoubt magic_doubt(const int32_t* bound, const int32_t* bias, const float* scale) {
+  MagicDoubt doubt = {vdupq_n_u32(0), vdupq_n_u32(0)};
   EVQA_UNROLL for (int v = 0; v < 2; ++v) {
-    uint32x4_t m = vqaddq_u32(vreinterpretq_u32_s32(vld1q_s32(bound + 4 * v)),
-                              vreinterpretq_u32_s32(vqabsq_s32(vld1q_s32(bias + 4 * v))));
-    float32x4_t y = vmulq_f32(vcvtq_f32_u32(m), vabsq_f32(vld1q_f32(scale + 4 * v)));
-    bad = vorrq_u32(bad, vcgeq_u32(m, vdupq_n_u32(1u << 22)));
-    bad = vorrq_u32(bad, vmvnq_u32(vcltq_f32(y, room)));
+    const uint32x4_t most = vqaddq_u32(vreinterpretq_u32_s32(vld1q_s32(bound + 4 * v)),
+                                       vreinterpretq_u32_s32(vqabsq_s32(vld1q_s32(bias + 4 * v))));
+    const float32x4_t y = vmulq_f32(vcvtq_f32_u32(most), vabsq_f32(vld1q_f32(scale + 4 * v)));
+    doubt.sums = vorrq_u32(doubt.sums, vcgeq_u32(most, vdupq_n_u32(1u << 22)));
+    doubt.results = vorrq_u32(doubt.results, vmvnq_u32(vcltq_f32(y, vdupq_n_f32(kMagicRoom))));
   }
-  return vmaxvq_u32(bad) == 0;
+  return doubt;
 }
 
-// As requant_any, for sums that started at kMagicBits. kPlain also promises an even zero point.
+EVQA_INLINE Magic magic_of(const MagicDoubt& doubt) {
+  if (vmaxvq_u32(doubt.sums)) return kNoMagic;
+  return vmaxvq_u32(doubt.results) ? kMagicSums : kAllMagic;
+}
+
+// As requant_any, for sums that started at kMagicBits. kPlain also promises an even zero point, and kAllMagic.
 template <int kRows, int kVectors, bool kPlain>
 EVQA_INLINE void requant_magic(const int32x4_t (&acc)[kRows][kVectors], const float* scale, const Requant& q,
                                const uint8_t* residual, ptrdiff_t residual_pitch, uint8_t* out, ptrdiff_t out_pitch) {
@@ -109,6 +119,11 @@ EVQA_INLINE void requant_magic(const int32x4_t (&acc)[kRows][kVectors], const fl
       y[r][v] = vmulq_f32(vsubq_f32(vreinterpretq_f32_s32(acc[r][v]), magic), s);
   }
   if (!kPlain && residual) add_residual<kRows, kVectors>(y, q, residual, residual_pitch);
+  if (!kPlain) {
+    const float32x4_t most = vdupq_n_f32(kMagicRoom), least = vdupq_n_f32(-kMagicRoom);
+    EVQA_UNROLL for (int r = 0; r < kRows; ++r)
+      EVQA_UNROLL for (int v = 0; v < kVectors; ++v) y[r][v] = vminq_f32(vmaxq_f32(y[r][v], least), most);
+  }
   const float32x4_t back = vdupq_n_f32(kMagic + static_cast<float>(q.zero - (q.zero & 1)));
   EVQA_UNROLL for (int r = 0; r < kRows; ++r)
     EVQA_UNROLL for (int v = 0; v < kVectors; v += 2)
@@ -127,7 +142,7 @@ EVQA_INLINE void requant_magic(const int32x4_t (&acc)[kRows][kVectors], const fl
 // Requantises kRows pixels from `pixel` on, of 8 channels from `channel` on, or as many of both as there are.
 template <int kRows>
 EVQA_INLINE void requant_tile(const int32x4_t (&acc)[kRows][2], const ConvArgs& a, const Requant& q, int pixel,
-                              int channel, bool magic) {
+                              int channel, Magic magic) {
   const ptrdiff_t at = pixel * a.out_pixel + channel;
   const float* scale = a.scale + channel;
   const uint8_t* residual = a.residual ? a.residual + at : nullptr;
@@ -137,11 +152,32 @@ EVQA_INLINE void requant_tile(const int32x4_t (&acc)[kRows][2], const ConvArgs& 
   if (!whole && residual) edge.take(residual, a.out_pixel, rows, n), residual = edge.residual;
   uint8_t* out = whole ? a.out + at : edge.out;
   const ptrdiff_t pitch = whole ? a.out_pixel : kTile;
-  if (magic)
+  if (magic != kNoMagic)
     requant_magic<kRows, 2, false>(acc, scale, q, residual, pitch, out, pitch);
   else
     requant_any<kRows, 2, false>(acc, scale, q, residual, pitch, out, pitch);
   if (!whole) edge.give(a.out + at, a.out_pixel, rows, n);
+}
+
+// Fills the starts of channels first .. last - 1. Packed tiles are `step` bytes apart and begin with their bounds;
+// fill(sums, bias, add) writes bias + add as the level likes it.
+template <class Fill>
+EVQA_INLINE void begin_magic(const ConvArgs& a, ptrdiff_t step, int first, int last, TileStart* starts, Fill fill) {
+  const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
+  MagicDoubt any = {vdupq_n_u32(0), vdupq_n_u32(0)};
+  const int8_t* w = packed;
+  for (int c = first; c < last; c += kTile, w += step) {  // most often there is no doubt about any tile
+    const MagicDoubt doubt = magic_doubt(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c);
+    any.sums = vorrq_u32(any.sums, doubt.sums);
+    any.results = vorrq_u32(any.results, doubt.results);
+  }
+  const Magic all = magic_of(any);
+  w = packed;
+  for (int c = first; c < last; c += kTile, w += step, ++starts) {
+    starts->magic = all;
+    if (all != kAllMagic) starts->magic = magic_of(magic_doubt(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c));
+    fill(starts->sums, a.bias + c, starts->magic != kNoMagic ? kMagicBits : 0);
+  }
 }
 
 }  // namespace
