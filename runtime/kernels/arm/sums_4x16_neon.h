@@ -2,11 +2,12 @@
 //
 // Rows are pixels. For each row, in this order, of as many vectors of weights as there are (four or two):
 //     smull into the row's products, sadalp of the row before's products, smlal2 onto the row's products
-// so that an in-order core always has eight independent instructions between a product and its use. Loads come a row
-// ahead: ld1r broadcasts k0 k1 and k2 k3; the next quad's weights follow the last row's smlal2.
+// so that an in-order core always has eight independent instructions between a product and its use. ld1r broadcasts k0 k1
+// and k2 k3. Loads stand together, for two rows at a time: in the model of Cortex-A53 every change from vector arithmetic
+// to loads costs some cycles.
 //
 // v16..v31 sums, row by row; v8..v11 weights; v0..v3 and v4..v7 products and v12 v13, v14 v15 inputs of even and odd rows.
-// Three rows have inputs of a third row in v28 v29. The rows' pointers are in x1..x4, those of the run in x13..x16.
+// The rows' pointers are in x1..x4, those of the run in x13..x16.
 #pragma once
 
 #include "common.h"
@@ -37,16 +38,12 @@ static_assert(offsetof(Sums, start) == 56);
 // Two tiles: four vectors of weights, products from v##t on.
 #define EVQA_MUL2(k, t0, t1, t2, t3) EVQA_MUL(t0, 8, k) EVQA_MUL(t1, 9, k) EVQA_MUL(t2, 10, k) EVQA_MUL(t3, 11, k)
 #define EVQA_MLA2(k, t0, t1, t2, t3) EVQA_MLA(t0, 8, k) EVQA_MLA(t1, 9, k) EVQA_MLA(t2, 10, k) EVQA_MLA(t3, 11, k)
-#define EVQA_LAST2(k, t0, t1, t2, t3) \
-  EVQA_MLA(t0, 8, k) EVQA_W(8, "") EVQA_MLA(t1, 9, k) EVQA_W(9, ", #16") \
-  EVQA_MLA(t2, 10, k) EVQA_W(10, ", x9") EVQA_MLA(t3, 11, k) EVQA_W(11, ", x11")
 #define EVQA_ADD2(a0, a1, a2, a3, t0, t1, t2, t3) EVQA_ADD(a0, t0) EVQA_ADD(a1, t1) EVQA_ADD(a2, t2) EVQA_ADD(a3, t3)
 #define EVQA_WEIGHTS2 EVQA_W(8, "") EVQA_W(9, ", #16") EVQA_W(10, ", x9") EVQA_W(11, ", x11")
 #define EVQA_START2 "ldp q16, q17, [x10]\nldp q18, q19, [x10, #32]\n"
 // One tile: the same with the first two of everything.
 #define EVQA_MUL1(k, t0, t1, t2, t3) EVQA_MUL(t0, 8, k) EVQA_MUL(t1, 9, k)
 #define EVQA_MLA1(k, t0, t1, t2, t3) EVQA_MLA(t0, 8, k) EVQA_MLA(t1, 9, k)
-#define EVQA_LAST1(k, t0, t1, t2, t3) EVQA_MLA(t0, 8, k) EVQA_W(8, "") EVQA_MLA(t1, 9, k) EVQA_W(9, ", #16")
 #define EVQA_ADD1(a0, a1, a2, a3, t0, t1, t2, t3) EVQA_ADD(a0, t0) EVQA_ADD(a1, t1)
 #define EVQA_WEIGHTS1 EVQA_W(8, "") EVQA_W(9, ", #16")
 #define EVQA_START1 "ldp q16, q17, [x10]\n"
@@ -56,7 +53,6 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_CALL(macro, ...) macro(__VA_ARGS__)
 #define EVQA_PRODUCTS(T, k, t) EVQA_CALL(EVQA_MUL##T, k, t)
 #define EVQA_ONTO(T, k, t) EVQA_CALL(EVQA_MLA##T, k, t)
-#define EVQA_ONTO_LAST(T, k, t) "csel x8, x17, x8, ne\n" EVQA_CALL(EVQA_LAST##T, k, t)
 #define EVQA_SUM(T, row, t) EVQA_CALL(EVQA_ADD##T, EVQA_ROW##row, t)
 #define EVQA_ROW0 16, 17, 18, 19
 #define EVQA_ROW1 20, 21, 22, 23
@@ -64,19 +60,23 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_ROW3 28, 29, 30, 31
 
 #define EVQA_LOOP1(T) \
-  EVQA_K(12, 13, 13) EVQA_SUM(T, 0, EVQA_A) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_ONTO_LAST(T, 13, EVQA_A)
+  EVQA_K(12, 13, 13) EVQA_SUM(T, 0, EVQA_A) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_ONTO(T, 13, EVQA_A)
 #define EVQA_LOOP2(T) \
-  EVQA_K(14, 15, 14) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
-  EVQA_K(12, 13, 13) EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO_LAST(T, 15, EVQA_B)
+  EVQA_K(12, 13, 13) EVQA_K(14, 15, 14) \
+  EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
+  EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B)
 #define EVQA_LOOP3(T) \
-  EVQA_K(14, 15, 14) EVQA_SUM(T, 2, EVQA_A) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_ONTO(T, 13, EVQA_A) \
-  EVQA_K(28, 29, 15) EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B) \
-  EVQA_K(12, 13, 13) EVQA_PRODUCTS(T, 28, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO_LAST(T, 29, EVQA_A)
+  EVQA_K(12, 13, 13) EVQA_K(14, 15, 14) EVQA_K(28, 29, 15) \
+  EVQA_SUM(T, 2, EVQA_A) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_ONTO(T, 13, EVQA_A) \
+  EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B) \
+  EVQA_PRODUCTS(T, 28, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 29, EVQA_A)
 #define EVQA_LOOP4(T) \
-  EVQA_K(14, 15, 14) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 3, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
-  EVQA_K(12, 13, 15) EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B) \
-  EVQA_K(14, 15, 16) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
-  EVQA_K(12, 13, 13) EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 2, EVQA_A) EVQA_ONTO_LAST(T, 15, EVQA_B)
+  EVQA_K(12, 13, 13) EVQA_K(14, 15, 14) \
+  EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 3, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
+  EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B) \
+  EVQA_K(12, 13, 15) EVQA_K(14, 15, 16) \
+  EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
+  EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 2, EVQA_A) EVQA_ONTO(T, 15, EVQA_B)
 
 #define EVQA_COPY(to, from) "mov v" #to ".16b, v" #from ".16b\n"
 #define EVQA_COPIES1
@@ -84,11 +84,6 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_COPIES3 EVQA_COPIES2 EVQA_COPY(24, 16) EVQA_COPY(25, 17) EVQA_COPY(26, 18) EVQA_COPY(27, 19)
 #define EVQA_COPIES4 EVQA_COPIES3 EVQA_COPY(28, 16) EVQA_COPY(29, 17) EVQA_COPY(30, 18) EVQA_COPY(31, 19)
 
-// One row alone reads no inputs ahead of time: nothing is known to be readable behind them.
-#define EVQA_FIRST1
-#define EVQA_FIRST2 EVQA_K(12, 13, 13)
-#define EVQA_FIRST3 EVQA_K(12, 13, 13)
-#define EVQA_FIRST4 EVQA_K(12, 13, 13)
 #define EVQA_REST1(T) EVQA_SUM(T, 0, EVQA_A)
 #define EVQA_REST2(T) EVQA_SUM(T, 1, EVQA_B)
 #define EVQA_REST3(T) EVQA_SUM(T, 2, EVQA_A)
@@ -102,11 +97,10 @@ static_assert(offsetof(Sums, start) == 56);
   "movi v" #last ".4s, #0\n" EVQA_COPY_NEXT(last) \
   "1:\n" \
   "mov x12, x7\nmov x13, x1\nmov x14, x2\nmov x15, x3\nmov x16, x4\n" \
-  EVQA_FIRST##R EVQA_WEIGHTS##T \
-  "2:\nsubs x12, x12, #1\nadd x17, x8, #32\n" \
+  "2:\nsubs x12, x12, #1\n" EVQA_WEIGHTS##T "add x8, x8, #32\n" \
   EVQA_LOOP##R(T) \
   "b.ne 2b\n" \
-  "add x8, x8, #32\nadd x1, x1, x5\nadd x2, x2, x5\nadd x3, x3, x5\nadd x4, x4, x5\n" \
+  "add x1, x1, x5\nadd x2, x2, x5\nadd x3, x3, x5\nadd x4, x4, x5\n" \
   "subs x6, x6, #1\nb.ne 1b\n" \
   EVQA_REST##R(T)
 #define EVQA_COPY_NEXT(last) EVQA_COPY_NEXT_##last
@@ -114,7 +108,7 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_COPY_NEXT_4 "movi v5.4s, #0\nmovi v6.4s, #0\nmovi v7.4s, #0\n"
 #define EVQA_CLOBBERS \
   "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "x1", "x2", "x3", \
-  "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "cc", "memory"
+  "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "cc", "memory"
 
 #define EVQA_SUM_REGISTER(n) register int32x4_t v##n __asm__("v" #n)
 #define EVQA_RUN_SUMS(T, R, last) \
