@@ -7,7 +7,7 @@
 // to loads costs some cycles.
 //
 // v16..v31 sums, row by row; v8..v11 weights; v0..v3 and v4..v7 products and v12 v13, v14 v15 inputs of even and odd rows.
-// The rows' pointers are in x1..x4, those of the run in x13..x16.
+// The rows' pointers are in x1..x4, those of the run in x13..x16 and x17, x19..x21.
 #pragma once
 
 #include "common.h"
@@ -30,10 +30,17 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_MLA(t, w, k) "smlal2 v" #t ".8h, v" #w ".16b, v" #k ".16b\n"
 #define EVQA_ADD(a, t) "sadalp v" #a ".4s, v" #t ".8h\n"
 #define EVQA_W(q, at) "ldr q" #q ", [x8" at "]\n"
-// Additions of their own: a load that also moves its pointer delays the next one by its whole latency on Cortex-A53.
-#define EVQA_K(k01, k23, p) \
-  "ld1r {v" #k01 ".8h}, [x" #p "]\nadd x" #p ", x" #p ", #2\n" \
-  "ld1r {v" #k23 ".8h}, [x" #p "]\nadd x" #p ", x" #p ", #2\n"
+#define EVQA_CALL(macro, ...) macro(__VA_ARGS__)
+// Pointers to k0 k1 and to k2 k3 are apart, and move by an addition of their own: on Cortex-A53 the next load through a
+// pointer waits for whatever moved it.
+#define EVQA_K(k01, k23, p01, p23) "ld1r {v" #k01 ".8h}, [x" #p01 "]\nld1r {v" #k23 ".8h}, [x" #p23 "]\n"
+#define EVQA_MOVE(p01, p23) "add x" #p01 ", x" #p01 ", #4\nadd x" #p23 ", x" #p23 ", #4\n"
+#define EVQA_P0 13, 17
+#define EVQA_P1 14, 19
+#define EVQA_P2 15, 20
+#define EVQA_P3 16, 21
+#define EVQA_IN(row, k) EVQA_CALL(EVQA_K, k, EVQA_P##row)
+#define EVQA_ON(row) EVQA_CALL(EVQA_MOVE, EVQA_P##row)
 
 // Two tiles: four vectors of weights, products from v##t on.
 #define EVQA_MUL2(k, t0, t1, t2, t3) EVQA_MUL(t0, 8, k) EVQA_MUL(t1, 9, k) EVQA_MUL(t2, 10, k) EVQA_MUL(t3, 11, k)
@@ -50,7 +57,9 @@ static_assert(offsetof(Sums, start) == 56);
 
 #define EVQA_A 0, 1, 2, 3
 #define EVQA_B 4, 5, 6, 7
-#define EVQA_CALL(macro, ...) macro(__VA_ARGS__)
+#define EVQA_KA 12, 13
+#define EVQA_KB 14, 15
+#define EVQA_KC 28, 29
 #define EVQA_PRODUCTS(T, k, t) EVQA_CALL(EVQA_MUL##T, k, t)
 #define EVQA_ONTO(T, k, t) EVQA_CALL(EVQA_MLA##T, k, t)
 #define EVQA_SUM(T, row, t) EVQA_CALL(EVQA_ADD##T, EVQA_ROW##row, t)
@@ -60,21 +69,21 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_ROW3 28, 29, 30, 31
 
 #define EVQA_LOOP1(T) \
-  EVQA_K(12, 13, 13) EVQA_SUM(T, 0, EVQA_A) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_ONTO(T, 13, EVQA_A)
+  EVQA_IN(0, EVQA_KA) EVQA_ON(0) EVQA_SUM(T, 0, EVQA_A) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_ONTO(T, 13, EVQA_A)
 #define EVQA_LOOP2(T) \
-  EVQA_K(12, 13, 13) EVQA_K(14, 15, 14) \
+  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_ON(0) EVQA_ON(1) \
   EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
   EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B)
 #define EVQA_LOOP3(T) \
-  EVQA_K(12, 13, 13) EVQA_K(14, 15, 14) EVQA_K(28, 29, 15) \
+  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_IN(2, EVQA_KC) EVQA_ON(0) EVQA_ON(1) EVQA_ON(2) \
   EVQA_SUM(T, 2, EVQA_A) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_ONTO(T, 13, EVQA_A) \
   EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B) \
   EVQA_PRODUCTS(T, 28, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 29, EVQA_A)
 #define EVQA_LOOP4(T) \
-  EVQA_K(12, 13, 13) EVQA_K(14, 15, 14) \
+  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_ON(0) EVQA_ON(1) \
   EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 3, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
   EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B) \
-  EVQA_K(12, 13, 15) EVQA_K(14, 15, 16) \
+  EVQA_IN(2, EVQA_KA) EVQA_IN(3, EVQA_KB) EVQA_ON(2) EVQA_ON(3) \
   EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
   EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 2, EVQA_A) EVQA_ONTO(T, 15, EVQA_B)
 
@@ -97,6 +106,7 @@ static_assert(offsetof(Sums, start) == 56);
   "movi v" #last ".4s, #0\n" EVQA_COPY_NEXT(last) \
   "1:\n" \
   "mov x12, x7\nmov x13, x1\nmov x14, x2\nmov x15, x3\nmov x16, x4\n" \
+  "add x17, x1, #2\nadd x19, x2, #2\nadd x20, x3, #2\nadd x21, x4, #2\n" \
   "2:\nsubs x12, x12, #1\n" EVQA_WEIGHTS##T "add x8, x8, #32\n" \
   EVQA_LOOP##R(T) \
   "b.ne 2b\n" \
@@ -108,7 +118,7 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_COPY_NEXT_4 "movi v5.4s, #0\nmovi v6.4s, #0\nmovi v7.4s, #0\n"
 #define EVQA_CLOBBERS \
   "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "x1", "x2", "x3", \
-  "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "cc", "memory"
+  "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x19", "x20", "x21", "cc", "memory"
 
 #define EVQA_SUM_REGISTER(n) register int32x4_t v##n __asm__("v" #n)
 #define EVQA_RUN_SUMS(T, R, last) \
