@@ -68,7 +68,8 @@ int quota_v2(const char* folder) {
   char path[kPathBytes], text[64];
   long long quota, period;
   if (snprintf(path, sizeof path, "%s/cpu.max", folder) >= static_cast<int>(sizeof path)) return kMostDefaultThreads;
-  if (!read_text(path, text, sizeof text) || sscanf(text, "%lld %lld", &quota, &period) != 2) return kMostDefaultThreads;
+  if (!read_text(path, text, sizeof text) || sscanf(text, "%lld %lld", &quota, &period) != 2)
+    return kMostDefaultThreads;
   return processors_of(quota, period);
 }
 

@@ -55,8 +55,8 @@ struct Parts {
   int16_t* weights[2];  // [side][most_pairs][4]
   uint8_t* ring;
   size_t pitch;
-  uint8_t* row;         // [kMostPixels][4], then slack: a picture's row where it cannot be read in place
-  double* scratch;      // of fill_axis
+  uint8_t* row;     // [kMostPixels][4], then slack: a picture's row where it cannot be read in place
+  double* scratch;  // of fill_axis
 };
 
 // Returns the bytes that the parts take in all.
@@ -118,7 +118,7 @@ struct RowReader {
     return row;
   }
 
-  // May write one byte beyond the row.
+  // Writes the row and kRowSlack zeros, so that sums over whole registers never take up what was not written.
   void read(int y, uint8_t* out) const {
     int step;
     const uint8_t* in = pixels(y, &step);
@@ -129,6 +129,7 @@ struct RowReader {
     } else {
       for (int x = 0; x < across.out; ++x) memcpy(out + 3 * x, in + 4 * x, 3);
     }
+    memset(out + static_cast<ptrdiff_t>(across.out) * 3, 0, kRowSlack);
   }
 };
 

@@ -1,6 +1,6 @@
-// From a picture as cameras hand it over to the model's pixels: side x side RGB, the same bytes as Pillow makes of the RGB
-// picture by Image.resize((side, height), BILINEAR) and then to (side, side). Up to Pillow 12.2 a single resize is just
-// that; later ones shrink tall pictures down before across, which differs by 1 here and there.
+// From a picture as cameras hand it over to the model's pixels: side x side RGB, the same bytes as Pillow makes of the
+// RGB picture by Image.resize((side, height), BILINEAR) and then to (side, side). Up to Pillow 12.2 a single resize is
+// just that; later ones shrink tall pictures down before across, which differs by 1 here and there.
 //
 // EVQA_NV12 and EVQA_YUYV become RGB by ITU-R BT.601 for luma 16 to 235 and chroma 16 to 240, in integers; >> rounds
 // down, and a pixel takes the chroma of its pair (NV12: of its 2 x 2 block) as it is:
@@ -32,7 +32,7 @@ struct Resizer {
   int width, height;          // whose weights are in it, 0 for none
   const RowKernels* kernels;  // null: the best that the processor runs
 
-  // Makes room for pictures of every size to become `side` x `side`: for 224 1.8 MB, of which a small picture touches
+  // Makes room for pictures of every size to become `side` x `side`: for 224 1.7 MB, of which a small picture touches
   // a tenth. resize does it where it has not been done; after it, resize allocates nothing.
   evqa_status reserve(int side);
   void free();

@@ -10,18 +10,18 @@ namespace {
 
 #include "unicode_table.inc"
 
-constexpr char kOtherDigit = 2;                       // a digit without an ASCII form
-constexpr uint32_t kAscending = 128, kTexts0 = 256;   // see unicode_table.inc
+constexpr char kOtherDigit = 2;                      // a digit without an ASCII form
+constexpr uint32_t kAscending = 128, kTexts0 = 256;  // see unicode_table.inc
 constexpr int32_t kUnknown = 1, kFirstId = 2;
-constexpr size_t kShortestRepaired = 4;               // shorter words have too many neighbours
+constexpr size_t kShortestRepaired = 4;  // shorter words have too many neighbours
 
 // Ways of typing and regional words, replaced before the vocabulary is asked: _SPELLINGS of edge_vqa/question.py.
 constexpr struct {
   char typed[6], meant[12];
 } kSpellings[] = {
-    {"ko", "khong"}, {"kg", "khong"},   {"kh", "khong"}, {"k", "khong"},       {"hok", "khong"},   {"hem", "khong"},
-    {"khum", "khong"}, {"j", "gi"},     {"gj", "gi"},    {"z", "vay"},         {"bn", "bao nhieu"}, {"nhiu", "nhieu"},
-    {"fai", "phai"}, {"hinh", "anh"},   {"my", "mi"},    {"lon", "heo"},       {"cari", "ca ri"},
+    {"ko", "khong"},   {"kg", "khong"}, {"kh", "khong"}, {"k", "khong"}, {"hok", "khong"},    {"hem", "khong"},
+    {"khum", "khong"}, {"j", "gi"},     {"gj", "gi"},    {"z", "vay"},   {"bn", "bao nhieu"}, {"nhiu", "nhieu"},
+    {"fai", "phai"},   {"hinh", "anh"}, {"my", "mi"},    {"lon", "heo"}, {"cari", "ca ri"},
 };
 
 // The next code point of [p, end), or null when the bytes are not UTF-8 (overlong forms and surrogates are not).
@@ -258,10 +258,10 @@ evqa_status Vocabulary::build(const Text* source, uint32_t source_count) {
   slot_mask = slot_count - 1;
   for (; count < source_count; ++count) {
     const Text& word = source[count];
-    const char* wrong = word.size > kLongestWord                ? "too long"
-                        : !is_ascii(word)                       ? "not plain ASCII"
-                        : find(word.data, word.size) >= 0       ? "there twice"
-                                                                : nullptr;
+    const char* wrong = word.size > kLongestWord          ? "too long"
+                        : !is_ascii(word)                 ? "not plain ASCII"
+                        : find(word.data, word.size) >= 0 ? "there twice"
+                                                          : nullptr;
     if (wrong) {
       set_error("word %u of the vocabulary is %s", count + 1, wrong);
       free();

@@ -28,7 +28,7 @@ struct EncodedQuestion {
 // After build it is only read, so any number of threads may encode at once.
 struct Vocabulary {
   Text* words;
-  uint32_t* slots;     // places + 1 by hash, open addressing; 0 is free
+  uint32_t* slots;  // places + 1 by hash, open addressing; 0 is free
   uint32_t count;
   uint32_t slot_mask;  // slots - 1, a power of two less 1
 
@@ -38,7 +38,8 @@ struct Vocabulary {
   void free();
 
   int32_t find(const char* word, size_t size) const;  // its id, or -1
-  // A zero byte within the text separates words. On failure (EVQA_ERROR_QUESTION, EVQA_ERROR_ARGUMENT) *out is unchanged.
+  // A zero byte within the text separates words. On failure (EVQA_ERROR_QUESTION, EVQA_ERROR_ARGUMENT) *out stays as
+  // it was.
   evqa_status encode(const char* question, size_t size, EncodedQuestion* out) const;
 };
 

@@ -21,13 +21,13 @@ struct Window {
 
 struct Axis {
   int in, out;
-  int pairs;           // of weights an output, in memory: an even number, the ones beyond `count` are zero
-  Window* windows;     // [out]
-  int16_t* weights;    // [out][pairs][4]: high, high, low, low of two weights
+  int pairs;         // of weights an output, in memory: an even number, the ones beyond `count` are zero
+  Window* windows;   // [out]
+  int16_t* weights;  // [out][pairs][4]: high, high, low, low of two weights
 };
 
-// Rows of RGB pixels, 3 bytes each, that wait to be summed: row i is in slot i % slots. Slots are readable for kRowSlack
-// more bytes.
+// Rows of RGB pixels, 3 bytes each, that wait to be summed: row i is in slot i % slots. kRowSlack bytes beyond a row
+// are readable.
 struct Ring {
   uint8_t* bytes;
   int slots;
@@ -36,8 +36,8 @@ struct Ring {
 
 struct RowKernels {
   const char* name;
-  // Shrinks or widens a row of RGB pixels, `step` (3 or 4) bytes each, to axis.out pixels of 3 bytes. May read kRowSlack
-  // bytes beyond the row and write one beyond `out`.
+  // Shrinks or widens a row of RGB pixels, `step` (3 or 4) bytes each, to axis.out pixels of 3 bytes. May read
+  // kRowSlack bytes beyond the row and write one beyond `out`.
   void (*across)(const Axis& axis, const uint8_t* row, int step, uint8_t* out);
   // out[0..bytes) from the rows of `window`.
   void (*down)(const Ring& ring, Window window, const int16_t* weights, int bytes, uint8_t* out);

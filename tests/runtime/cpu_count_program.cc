@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
     return 0;
   }
   uint8_t usable[32] = {};
-  for (char* p = strtok(argv[2], ","); p; p = strtok(nullptr, ",")) usable[atoi(p) / 8] |= static_cast<uint8_t>(1 << atoi(p) % 8);
+  for (char* p = strtok(argv[2], ","); p; p = strtok(nullptr, ","))
+    usable[atoi(p) / 8] |= static_cast<uint8_t>(1 << atoi(p) % 8);
   printf("%d\n", evqa::default_threads_at(argv[1], usable, 256));
   return 0;
 }

@@ -1,6 +1,6 @@
-// For test_image_engine.py. Reads requests until the input ends: int32 kernels, format, width, height, side, rows of
-// plane 1; int64 stride 0, stride 1, bytes of plane 0, bytes of plane 1; then the planes. Answers each with int32 status
-// and int32 size, then the pixels, or the error. All go through one Resizer. With an argument: the kernels' names.
+// For test_image_engine.py. Reads requests until the input ends: a Request, then its planes. Answers each with int32
+// status and int32 size, then the pixels or the error. All go through one Resizer. With an argument: the kernels'
+// names.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,9 @@
 #include "../../runtime/engine/image.h"
 
 struct Request {
-  int32_t kernels, format, width, height, side, null_planes;
+  int32_t kernels;  // -1: the best
+  int32_t format, width, height, side;
+  int32_t null_planes;  // bit i: plane i is to be null
   int64_t strides[2], bytes[2];
 };
 
@@ -35,12 +37,16 @@ int main(int argc, char**) {
       planes[i] = static_cast<uint8_t*>(malloc(size ? size : 1));
       if (fread(planes[i], 1, size, stdin) != size) return 3;
     }
-    evqa_image image = {r.format, r.width, r.height, {planes[0], planes[1]},
+    evqa_image image = {r.format,
+                        r.width,
+                        r.height,
+                        {planes[0], planes[1]},
                         {static_cast<ptrdiff_t>(r.strides[0]), static_cast<ptrdiff_t>(r.strides[1])}};
     for (int i = 0; i < 2; ++i) {
       if (r.null_planes >> i & 1) image.plane[i] = nullptr;
     }
-    const size_t size = r.side > 0 && r.side < 10000 ? static_cast<size_t>(r.side) * static_cast<size_t>(r.side) * 3 : 1;
+    const size_t size =
+        r.side > 0 && r.side < 10000 ? static_cast<size_t>(r.side) * static_cast<size_t>(r.side) * 3 : 1;
     uint8_t* out = static_cast<uint8_t*>(malloc(size));
     resizer.kernels = r.kernels < 0 ? nullptr : all[r.kernels];
     if (const evqa_status status = resizer.resize(image, r.side, out)) {

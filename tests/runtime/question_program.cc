@@ -18,7 +18,8 @@ int main(int argc, char** argv) {
   const size_t bytes = fread(file, 1, sizeof file, stream);
   fclose(stream);
   uint32_t count = 0;
-  for (char *p = file, *end; (end = static_cast<char*>(memchr(p, '\n', bytes - static_cast<size_t>(p - file)))); p = end + 1) {
+  for (char *p = file, *end; (end = static_cast<char*>(memchr(p, '\n', bytes - static_cast<size_t>(p - file))));
+       p = end + 1) {
     words[count++] = {p, static_cast<size_t>(end - p)};
   }
   evqa::Vocabulary vocabulary;

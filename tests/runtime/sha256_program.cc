@@ -33,7 +33,8 @@ static double milliseconds(bool plain, size_t size) {
     clock_gettime(CLOCK_MONOTONIC, &from);
     evqa::sha256_with(plain, input, size, sum);
     clock_gettime(CLOCK_MONOTONIC, &to);
-    const double took = 1e3 * static_cast<double>(to.tv_sec - from.tv_sec) + 1e-6 * static_cast<double>(to.tv_nsec - from.tv_nsec);
+    const double took =
+        1e3 * static_cast<double>(to.tv_sec - from.tv_sec) + 1e-6 * static_cast<double>(to.tv_nsec - from.tv_nsec);
     if (took < best) best = took;
   }
   return best;
