@@ -61,6 +61,7 @@ enum Magic { kNoMagic, kMagicSums, kAllMagic };
 struct TileStart {
   alignas(16) int32_t sums[2 * kTile];
   Magic magic;
+  int run;  // so many tiles from this one on are simple: is_plain, kAllMagic and 8 channels
 };
 
 // One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, by channels first .. last - 1.

@@ -55,23 +55,31 @@ __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s
 template <int kRows>
 void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last, const TileStart* starts) {
   const ptrdiff_t step = tile_bytes(a.shape);
-  const bool plain = is_plain(a) && !(a.out_zero & 1);
   const Requant q = requant_of(a);
-  const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step + kBoundBytes;
-  for (int g = 0; g < groups; ++g, pixel += kRows) {
-    Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads, w, nullptr};
-    const TileStart* start = starts;
-    uint8_t* out = a.out + pixel * a.out_pixel + first;
-    for (int c = first; c < last; c += kTile, s.w += step, ++start, out += kTile) {
-      s.start = start->sums;
-      if (plain && start->magic == kAllMagic && c + kTile <= a.channels) {
+  const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step + kBoundBytes;
+  const int count = tiles(last - first);
+  for (int t = 0; t < count;) {
+    const int run = least(starts[t].run, count - t), end = t + (run ? run : 1);
+    for (int g = 0, p = pixel; g < groups; ++g, p += kRows) {
+      Sums s = {a.in + p * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
+                packed + t * step, starts[t].sums};
+      const int c = first + t * kTile;
+      if (run == 0) {
+        tile_8x8_general<kRows>(a, s, p, c, starts[t].magic);
+        continue;
+      }
+      uint8_t* out = a.out + p * a.out_pixel + c;
+      const ptrdiff_t out_pixel = a.out_pixel;
+      const float* scale = a.scale + c;
+      for (int i = t; i < end; ++i, out += kTile, scale += kTile) {
         int32x4_t acc[kRows][2];
         run_sums<kRows>(acc, s);
-        requant_magic<kRows, 2, true>(acc, a.scale + c, q, nullptr, 0, out, a.out_pixel);
-      } else {
-        tile_8x8_general<kRows>(a, s, pixel, c, start->magic);
+        requant_magic<kRows, 2, true>(acc, scale, q, nullptr, 0, out, out_pixel);
+        s.w += step;
+        s.start += sizeof(TileStart) / sizeof(int32_t);
       }
     }
+    t = end;
   }
 }
 

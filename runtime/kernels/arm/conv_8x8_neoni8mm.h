@@ -174,21 +174,30 @@ __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, int pair, int
 // Counts in pairs of pixels; kInterleaved: a.in is as interleave_pairs leaves it.
 template <int kPairs, bool kInterleaved>
 void block_8x8(const ConvArgs& a, int pair, int groups, int first, int last, const TileStart* starts) {
-  const ptrdiff_t step = tile_bytes(a.shape);
-  const bool plain = is_plain(a) && !(a.out_zero & 1);
+  const ptrdiff_t step = tile_bytes(a.shape), out_pixel = a.out_pixel;
   const Requant q = requant_of(a);
-  const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
-  for (int c = first; c < last; c += kTile, w += step, ++starts) {
-    const bool simple = plain && starts->magic == kAllMagic && c + kTile <= a.channels;
+  const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
+  const int count = tiles(last - first);
+  for (int t = 0; t < count;) {
+    const int run = least(starts[t].run, count - t), end = t + (run ? run : 1);
     for (int g = 0, i = pair; g < groups; ++g, i += kPairs) {
-      if (!simple || 2 * (i + kPairs) > a.pixels) {
-        tile_8x8_general<kPairs, kInterleaved>(a, i, c, w, *starts);
+      const bool simple = run && 2 * (i + kPairs) <= a.pixels;
+      const int8_t* w = packed + t * step;
+      const int c = first + t * kTile;
+      if (!simple) {
+        for (int u = t; u < end; ++u, w += step)
+          tile_8x8_general<kPairs, kInterleaved>(a, i, first + u * kTile, w, starts[u]);
         continue;
       }
-      int32x4_t rows[2 * kPairs][2];
-      pair_sums<kPairs, kInterleaved>(rows, a, i, w, starts->sums);
-      requant_magic<2 * kPairs, 2, true>(rows, a.scale + c, q, nullptr, 0, a.out + 2 * i * a.out_pixel + c, a.out_pixel);
+      uint8_t* out = a.out + 2 * i * out_pixel + c;
+      const float* scale = a.scale + c;
+      for (int u = t; u < end; ++u, w += step, out += kTile, scale += kTile) {
+        int32x4_t rows[2 * kPairs][2];
+        pair_sums<kPairs, kInterleaved>(rows, a, i, w, starts[u].sums);
+        requant_magic<2 * kPairs, 2, true>(rows, scale, q, nullptr, 0, out, out_pixel);
+      }
     }
+    t = end;
   }
 }
 

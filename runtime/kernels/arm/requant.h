@@ -178,6 +178,12 @@ EVQA_INLINE void begin_magic(const ConvArgs& a, ptrdiff_t step, int first, int l
     if (all != kAllMagic) starts->magic = magic_of(magic_doubt(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c));
     fill(starts->sums, a.bias + c, starts->magic != kNoMagic ? kMagicBits : 0);
   }
+  const bool plain = is_plain(a) && !(a.out_zero & 1);
+  for (int t = tiles(last - first) - 1, run = 0; t >= 0; --t) {
+    --starts;
+    run = plain && starts->magic == kAllMagic && first + (t + 1) * kTile <= a.channels ? run + 1 : 0;
+    starts->run = run;
+  }
 }
 
 }  // namespace
