@@ -51,6 +51,7 @@ def check_tensors(file: EvqaFile, tensors: dict[str, Array]) -> None:
     for name, array in tensors.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ModelError(f"{file.path}: {name} holds values that are not numbers")
+        _require(file, array.dtype != np.int8 or bool((array != -128).all()), f"{name}: a weight is -128")
         if name.endswith("_scale") or (name.startswith("conv") and name.endswith(".scale")):
             _require(file, bool((array > 0).all()), f"{name} holds a scale that is not above 0")
     for number, conv in enumerate(file.convs):

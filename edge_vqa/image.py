@@ -56,10 +56,13 @@ def load_image(source: ImageLike, side: int = 224) -> Image.Image:
 
 
 def to_pixels(image: Image.Image, side: int) -> Image.Image:
-    """The picture squeezed to `side` x `side` (every part of it stays in view), antialiased bilinear."""
-    if image.size == (side, side):
-        return image
-    return image.resize((side, side), Image.Resampling.BILINEAR)
+    """The picture squeezed to `side` x `side` (every part of it stays in view), antialiased bilinear.
+
+    First across, then down: in one call, which comes first, and so how the pixels are rounded, depends on Pillow's version.
+    """
+    if image.width != side:
+        image = image.resize((side, image.height), Image.Resampling.BILINEAR)
+    return image if image.height == side else image.resize((side, side), Image.Resampling.BILINEAR)
 
 
 def _open(stream: Any, name: str, side: int) -> Image.Image:

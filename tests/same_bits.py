@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +28,7 @@ class BitEngine(Protocol):
 
     def features(self, encoded: Any) -> bytes: ...
 
-    def answer(self, features: Any, ids: Sequence[int]) -> tuple[list[float], list[float]]: ...
+    def answer(self, features: Any, ids: Sequence[int]) -> tuple[Sequence[float], Sequence[float]]: ...
 
 
 def model_path(name: str, folder: Path) -> Path:
@@ -106,5 +108,42 @@ def open_reference(path: Path) -> BitEngine:
     return Reference(load_tensors(path))
 
 
-ENGINES: dict[str, Callable[[Path], BitEngine]] = {"reference": open_reference}
+def native_engines() -> dict[str, Callable[[Path], BitEngine]]:
+    """The engine in C++ at every level of kernels that this processor runs, with one to three threads."""
+    from edge_vqa.engines import native
+
+    try:
+        levels = native.load_library().levels().decode().split()
+    except ImportError:  # not compiled
+        return {}
+    return {
+        f"native {level} {threads}": functools.partial(_open_native, level, threads)
+        for level in levels
+        for threads in (1, 2, 3)
+    }
+
+
+def _open_native(level: str, threads: int, path: Path) -> BitEngine:
+    from edge_vqa.engines import native
+    from edge_vqa.model_file import load_model
+
+    sizes = read_evqa(path).sizes
+
+    class Native(native.NativeEngine):
+        def features(self, scene: native.NativeScene, size: int = sizes.cells**2 * sizes.channels) -> bytes:
+            return super().features(scene, size)
+
+    before = os.environ.get("EDGE_VQA_ISA")
+    os.environ["EDGE_VQA_ISA"] = level
+    try:
+        engine = Native(native.load_library(), load_model(path), threads)
+    finally:
+        del os.environ["EDGE_VQA_ISA"]
+        if before is not None:
+            os.environ["EDGE_VQA_ISA"] = before
+    assert (engine.isa, engine.threads) == (level, threads)
+    return engine
+
+
+ENGINES: dict[str, Callable[[Path], BitEngine]] = {"reference": open_reference, **native_engines()}
 """Everything that must give the same bits: name -> how to open a model file with it."""

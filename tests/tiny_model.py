@@ -139,9 +139,9 @@ def _fill_conv(rng: Random, tensors: dict[str, Any], conv: Conv, number: int) ->
 
 
 def _weights(rng: Random, shape: tuple[int, ...]) -> Any:
-    """Normal, with -128 and 127 among them."""
-    weights = np.clip(np.rint(rng.normal(70, shape)), -128, 127).astype(np.int8)
-    weights.flat[:: max(1, weights.size // 5)] = -128
+    """Normal, with -127 and 127 among them."""
+    weights = np.clip(np.rint(rng.normal(70, shape)), -127, 127).astype(np.int8)
+    weights.flat[:: max(1, weights.size // 5)] = -127
     return weights
 
 

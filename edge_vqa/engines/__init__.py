@@ -19,7 +19,7 @@ class Engine(Protocol):
     def encode(self, pixels: bytes) -> Any:
         """Side * side * 3 bytes, RGB, row by row -> what `answer` needs to know of the picture (opaque)."""
 
-    def answer(self, features: Any, ids: Sequence[int]) -> tuple[list[float], list[float]]:
+    def answer(self, features: Any, ids: Sequence[int]) -> tuple[Sequence[float], Sequence[float]]:
         """Word ids -> logits and attention (cells * cells, row by row, summing to 1).
 
         Logits are one an answer, in the model's order, and a last one for a question that has no answer.

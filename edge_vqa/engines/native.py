@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
-from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_int32, c_ssize_t, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_int32, c_size_t, c_ssize_t, c_uint8, c_void_p
 from typing import Any
 
 from ..errors import EdgeVQAError, EngineError, ModelError, QuestionError
@@ -50,6 +50,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "scene_free": (None, c_void_p),
     "look": (c_int, c_void_p, POINTER(_Image), c_void_p),
     "ask_words": (c_int, c_void_p, c_void_p, POINTER(c_int32), c_int32, POINTER(c_float), POINTER(c_float)),
+    "features": (c_int, c_void_p, c_void_p, POINTER(c_uint8), c_size_t),
     "error": (c_char_p,),
     "version": (c_char_p,),
     "interface": (c_int,),
@@ -125,6 +126,11 @@ def open_engine(model: ModelFile, threads: int) -> NativeEngine:
     return NativeEngine(load_library(), model, threads)
 
 
+@functools.lru_cache(maxsize=64)
+def _ids(count: int) -> type[ctypes.Array[c_int32]]:
+    return c_int32 * count
+
+
 class NativeScene:
     """Owns an evqa_scene: a picture that has been looked at."""
 
@@ -151,7 +157,8 @@ class NativeEngine:
         found = (about.side, about.cells, about.words, about.answers)
         if found != (model.side, model.cells, len(model.vocabulary), len(model.answers)):
             raise ModelError(f"{model.path}: changed while it was being opened")
-        self._side, self._logits, self._cells = about.side, about.answers + 1, about.cells**2
+        self._side, self._ask_words = about.side, library.ask_words
+        self._logits, self._cells = c_float * (about.answers + 1), c_float * about.cells**2
         self.isa: str = about.isa.decode()
         """The level of kernels in use."""
         self.threads: int = about.threads
@@ -166,13 +173,19 @@ class NativeEngine:
         self._library.check(self._library.look(handle, byref(image), scene.pointer), self._path)
         return scene
 
-    def answer(self, features: NativeScene, ids: Sequence[int]) -> tuple[list[float], list[float]]:
-        """See Engine.answer."""
-        words = (c_int32 * len(ids))(*ids)
-        logits, attention = (c_float * self._logits)(), (c_float * self._cells)()
-        status = self._library.ask_words(self._own_handle(), features.pointer, words, len(ids), logits, attention)
-        self._library.check(status, self._path)
-        return list(logits), list(attention)
+    def answer(self, features: NativeScene, ids: Sequence[int]) -> tuple[Sequence[float], Sequence[float]]:
+        """See Engine.answer. The results are ctypes arrays: what is not looked at is never made a Python number."""
+        logits, attention = self._logits(), self._cells()
+        status = self._ask_words(self._own_handle(), features.pointer, _ids(len(ids))(*ids), len(ids), logits, attention)
+        if status:
+            self._library.check(status, self._path)
+        return logits, attention
+
+    def features(self, scene: NativeScene, size: int) -> bytes:
+        """The scene's features, uint8 [cells * cells, channels], for comparing engines; `size` is how many there are."""
+        out = (c_uint8 * size)()
+        self._library.check(self._library.features(self._own_handle(), scene.pointer, out, size), self._path)
+        return bytes(out)
 
     def _about(self) -> _About:
         about = _About()

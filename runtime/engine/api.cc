@@ -55,9 +55,10 @@ evqa_status make_handle(Network* network, int threads, evqa_handle** out) {
   }
   evqa_status s = EVQA_OK;
   if (!h || !h->rgb || !h->logits || !h->look) s = fail(EVQA_ERROR_MEMORY, "out of memory");
+  if (!s) s = h->resizer.reserve((int)r.side);
   if (!s) s = h->executor.create(network, threads ? threads : default_threads());
   if (s) {
-    if (h) free(h->rgb), free(h->logits), free(h->look);
+    if (h) h->resizer.free(), free(h->rgb), free(h->logits), free(h->look);
     free(h);
     Network::give_back(network);
     return s;
@@ -99,6 +100,7 @@ void rank(const Network& n, float* logits, evqa_answer* out) {
     int best = -1;
     for (int i = 0; i < answers; ++i)
       if (logits[i] >= 0 && (best < 0 || logits[i] > logits[best])) best = i;
+    if (best < 0) best = place;  // only where a model's numbers have run out of range
     out->top[place] = {n.answers[best], (float)(logits[best] / total), best};
     logits[best] = -1;
   }

@@ -12,6 +12,7 @@ namespace {
 constexpr uint8_t kMagic[8] = {0x89, 'E', 'V', 'Q', 'A', '\r', '\n', '\n'};
 constexpr size_t kHeaderBytes = 64, kSectionBytes = 24, kAlign = 64;
 constexpr uint32_t kVersion = 1, kMostSections = 64;
+constexpr double kMostRounded = 4194304.0;  // 2^22: kernels round by adding 1.5 * 2^23
 
 template <class T>
 T load(const uint8_t* p) {
@@ -146,7 +147,8 @@ struct Reader {
       const int32_t sum = l.depthwise ? sum_of_sizes(w + c, (int)taps, (int)l.outputs)
                                       : sum_of_sizes(w + c * taps, (int)taps, 1);
       const double most = 255.0 * sum + fabs((double)bias[c]);
-      if (!(scale[c] > 0.0f) || most >= 1073741824.0 || most * scale[c] >= 4194304.0)
+      const double added = l.residual < 0 ? 0.0 : 255.0 * l.residual_scale;
+      if (!(scale[c] > 0.0f) || most >= 1073741824.0 || most * scale[c] + added >= kMostRounded)
         return fail_layer(i, "its sums are too large for 32 bits");
     }
     return EVQA_OK;
@@ -173,6 +175,9 @@ struct Reader {
         !holds_floats(h.place, (uint64_t)n.cells * n.cells * n.channels) ||
         !holds_floats(h.answer, n.joint * outputs) || !holds_floats(h.answer_bias, outputs))
       return fail("a tensor of the head lies outside the file, or is not finite");
+    const float* place = file->tensor<float>(h.place);
+    for (uint64_t i = 0; i < (uint64_t)n.cells * n.cells * n.channels; ++i)
+      if (fabs((double)place[i]) + 255.0 * n.place_scale >= kMostRounded) return fail("a position is too large");
     if (n.attention && (!holds_floats(h.score, (uint64_t)n.glimpses * n.channels) || !holds_floats(h.score_bias, n.glimpses)))
       return fail("the attention's scores lie outside the file, or are not finite");
     evqa_status s = check_matrix("lstm_x", h.lstm_x, h.lstm_x_scale, h.lstm_bias, gates, n.embedding);

@@ -118,7 +118,7 @@ EVQA_API evqa_status evqa_describe(const evqa* handle, evqa_about* out);
 EVQA_API evqa_status evqa_scene_create(const evqa* handle, evqa_scene** out);
 EVQA_API void evqa_scene_free(evqa_scene* scene);
 
-/* Resizes the picture (antialiased, the same pixels as Pillow's BILINEAR) and encodes it. */
+/* Resizes the picture (antialiased, first across, then down, each to the pixels of Pillow's BILINEAR) and encodes it. */
 EVQA_API evqa_status evqa_look(evqa* handle, const evqa_image* image, evqa_scene* scene);
 
 /* Answers one question, as typed: with accents or without, composed or decomposed, any case. */
