@@ -64,29 +64,26 @@ struct TileStart {
   int run;  // so many tiles from this one on are simple: is_plain, kAllMagic and 8 channels
 };
 
-// One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, by channels first .. last - 1.
+// One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, each by all channels first .. last - 1.
 using ConvBlock = void (*)(const ConvArgs&, int pixel, int groups, int first, int last, const TileStart* starts);
 
-// Goes once through the larger of inputs and weights, and for each part of it through all of the smaller, which stays in
-// the first cache where it is small enough. blocks[n - 1] takes n pixels, n <= most; channels go `width` at a time.
+// blocks[n - 1] takes n pixels, n <= most, and `width` channels at a time. Weights go from the caches to every group of
+// pixels anew, but where they are many and pixels are few, they are gone through once, and the pixels for all of them.
 // `begin` fills what a level needs of the starts of channels first .. last - 1. `pixels`: or what else the blocks count.
 template <class Begin>
-EVQA_INLINE void walk_conv(const ConvArgs& a, int pixels, const ConvBlock* blocks, int most, int width,
-                           Begin begin) {
-  constexpr int kStarts = 64;
+EVQA_INLINE void walk_conv(const ConvArgs& a, int pixels, const ConvBlock* blocks, int most, int width, Begin begin) {
+  constexpr int kStarts = 64, kManyWeights = 24576;
   TileStart starts[kStarts];
   const Groups g = divide(pixels, most);
   const int full = g.count - g.short_count;
-  const bool weights_once = a.channels > a.pixels && g.count > 1;
-  const int part = weights_once ? width : kStarts * kTile, groups = weights_once ? full : 1;
-  const int short_groups = weights_once ? g.short_count : 1;
+  const int weights = a.channels * a.shape.segments * a.shape.segment_quads * 4;
+  const bool weights_once = weights > kManyWeights && a.channels > a.pixels && g.count > 1;
+  const int part = weights_once ? width : kStarts * kTile;
   for (int c = 0; c < a.channels; c += part) {
     const int end = least(c + part, a.channels);
-    int pixel = 0;
     begin(a, c, end, starts);
-    for (int i = 0; i < full; i += groups, pixel += groups * g.size) blocks[g.size - 1](a, pixel, groups, c, end, starts);
-    for (int i = 0; i < g.short_count; i += short_groups, pixel += short_groups * (g.size - 1))
-      blocks[g.size - 2](a, pixel, short_groups, c, end, starts);
+    if (full) blocks[g.size - 1](a, 0, full, c, end, starts);
+    if (g.short_count) blocks[g.size - 2](a, full * g.size, g.short_count, c, end, starts);
   }
 }
 

@@ -52,23 +52,14 @@ __attribute__((noinline)) void tile_4x16_general(const ConvArgs& a, const Sums& 
 }
 
 template <int kRows, int kTiles>
-EVQA_INLINE void tiles_4x16(const ConvArgs& a, bool plain, int pixel, int groups, int channel, const int8_t* w,
-                            ptrdiff_t step) {
-  constexpr int kWidth = kTile * kTiles;
-  const Requant q = requant_of(a);
-  Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads, w, step,
-            a.bias + channel};
-  uint8_t* out = a.out + pixel * a.out_pixel + channel;
-  const float* scale = a.scale + channel;
-  for (int g = 0; g < groups; ++g, pixel += kRows, out += kRows * a.out_pixel) {
-    if (plain && channel + kWidth <= a.channels) {
-      int32x4_t acc[kRows][2 * kTiles];
-      run_sums<kRows, kTiles>(acc, s);
-      requant_any<kRows, 2 * kTiles, true>(acc, scale, q, nullptr, 0, out, a.out_pixel);
-    } else {
-      tile_4x16_general<kRows, kTiles>(a, s, pixel, channel);
-    }
-    s.in += kRows * a.in_pixel;
+EVQA_INLINE void tile_4x16(const ConvArgs& a, const Sums& s, const Requant& q, bool plain, int pixel, int channel) {
+  if (plain && channel + kTile * kTiles <= a.channels) {
+    int32x4_t acc[kRows][2 * kTiles];
+    run_sums<kRows, kTiles>(acc, s);
+    requant_any<kRows, 2 * kTiles, true>(acc, a.scale + channel, q, nullptr, 0, a.out + pixel * a.out_pixel + channel,
+                                         a.out_pixel);
+  } else {
+    tile_4x16_general<kRows, kTiles>(a, s, pixel, channel);
   }
 }
 
@@ -76,10 +67,16 @@ template <int kRows>
 void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, const TileStart*) {
   const ptrdiff_t step = static_cast<ptrdiff_t>(a.shape.segments) * a.shape.segment_quads * kQuadBytes;
   const bool plain = is_plain(a);
+  const Requant q = requant_of(a);
   const int8_t* w = static_cast<const int8_t*>(a.packed) + first / kTile * step;
-  int c = first;
-  for (; c + kTile < last; c += 2 * kTile, w += 2 * step) tiles_4x16<kRows, 2>(a, plain, pixel, groups, c, w, step);
-  if (c < last) tiles_4x16<kRows, 1>(a, plain, pixel, groups, c, w, step);
+  for (int g = 0; g < groups; ++g, pixel += kRows) {
+    Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads, w, step,
+              a.bias + first};
+    int c = first;
+    for (; c + kTile < last; c += 2 * kTile, s.w += 2 * step, s.start += 2 * kTile)
+      tile_4x16<kRows, 2>(a, s, q, plain, pixel, c);
+    if (c < last) tile_4x16<kRows, 1>(a, s, q, plain, pixel, c);
+  }
 }
 
 void conv_4x16(const ConvArgs& a) {
