@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from edge_vqa.errors import EdgeVQAError, ModelError
 from edge_vqa.evqa_file import Conv, EvqaFile, Sizes
-from edge_vqa.evqa_tensors import save_tensors
+from edge_vqa.evqa_tensors import accumulator_bound, save_tensors
 from edge_vqa.model_file import load_model
 
 from .graph_walk import Array, Graph
@@ -94,6 +95,8 @@ class _Encoder:
         clipped, quantizer = self._quantizer(node.output[0])
         number, side = len(self.convs), self.convs[-1].out_side if self.convs else self._side
         residual, quantizer = self._residual(quantizer)
+        if clipped and residual:
+            raise graph.fail(f"{node.output[0]} is clipped before something is added")
         out_scale, out_zero = graph.scale_and_zero(quantizer)
         low, high = _bounds(clipped, float(out_scale), int(out_zero))
         kernel, stride, depthwise = self._geometry(node, weights)
@@ -112,19 +115,18 @@ class _Encoder:
         )
         if residual:
             r_scale, r_zero = graph.scale_and_zero(residual)
-            conv = Conv(**{
-                **vars(conv),
-                "residual": self._made_by[residual.input[0]],
-                "residual_scale": float(np.float32(r_scale / out_scale)),
-                "residual_zero": int(r_zero),
-            })  # fmt: skip
-        bias = self._bias(node, in_scale * w_scale)
+            conv = replace(
+                conv,
+                residual=self._made_by[residual.input[0]],
+                residual_scale=float(np.float32(r_scale / out_scale)),
+                residual_zero=int(r_zero),
+            )
+        sums_scale = np.broadcast_to(in_scale * w_scale, conv.outputs)
+        bias = self._bias(node, sums_scale)
         layout = (2, 3, 0, 1) if depthwise else (0, 2, 3, 1)
-        self.tensors[f"conv{number}.weights"] = weights.transpose(layout).reshape(
-            conv.tensors(number)[f"conv{number}.weights"].shape
-        )
-        self.tensors[f"conv{number}.bias"] = bias
-        self.tensors[f"conv{number}.scale"] = (in_scale * w_scale / out_scale).astype(np.float32)
+        weights = weights.transpose(layout).reshape(conv.tensors(number)[f"conv{number}.weights"].shape)
+        values = fit_sums(conv, weights, bias, sums_scale / out_scale)
+        self.tensors |= {f"conv{number}.{part}": v for part, v in zip(("weights", "bias", "scale"), values)}
         self._made_by[quantizer.output[0]] = number
         self.convs.append(conv)
 
@@ -148,7 +150,7 @@ class _Encoder:
     def _bias(self, node: Any, scale: Array) -> Array:
         """[outputs] int32 in units of input scale times weight scale."""
         if len(node.input) < 3 or not node.input[2]:
-            return np.zeros(self.graph.constant(self.graph.maker(node.input[1], "DequantizeLinear").input[0]).shape[0])
+            return np.zeros(scale.shape, np.int32)
         dequantizer = self.graph.maker(node.input[2], "DequantizeLinear")
         own, zero = self.graph.scale_and_zero(dequantizer)
         if zero.any() or not np.allclose(own, scale, rtol=1e-4):
@@ -199,6 +201,20 @@ class _Encoder:
         self.tensors["head.place"] = values.reshape(channels, -1).T.astype(np.float32)
         self.place_scale = float(np.float32(graph.scale_and_zero(seen)[0] / scale))
         self.features_scale, self.features_zero = float(scale), int(zero)
+
+
+def fit_sums(conv: Conv, weights: Array, bias: Array, scale: Array) -> tuple[Array, Array, Array]:
+    """Weights (as in the file), bias and scale with coarser steps in the channels whose sums could pass 2^30.
+
+    Only a channel that hardly varies has such a bias, more than a thousand times what its weights can add.
+    """
+    axes = (0, 1) if conv.depthwise else (1, 2, 3)
+    while (large := accumulator_bound(conv, weights, bias) >= 1 << 30).any():
+        steps = np.where(large, 2.0, 1.0)
+        weights = np.rint(weights / np.expand_dims(steps, axes)).astype(np.int8)
+        bias = np.rint(bias / steps).astype(np.int32)
+        scale = scale * steps
+    return weights, bias, scale.astype(np.float32)
 
 
 def _bounds(clipped: bool, scale: float, zero: int) -> tuple[int, int]:

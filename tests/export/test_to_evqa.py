@@ -12,9 +12,10 @@ from onnx import helper, numpy_helper
 
 from edge_vqa import VQA
 from edge_vqa.engines.onnx import OnnxEngine
-from edge_vqa.engines.reference import ReferenceEngine
+from edge_vqa.engines.reference import ReferenceEngine, accumulate
 from edge_vqa.errors import ModelError
-from edge_vqa.evqa_tensors import load_tensors
+from edge_vqa.evqa_file import Conv
+from edge_vqa.evqa_tensors import accumulator_bound, load_tensors
 from edge_vqa.model_file import load_model, save_model
 from export import to_evqa, to_onnx
 from export.models import NAMES, Network, Shape
@@ -192,6 +193,22 @@ def test_a_clip_that_is_left_becomes_the_bounds(files: tuple[Path, Path], tmp_pa
     to_evqa.convert(changed, tmp_path / "a.evqa", {})
     conv = load_tensors(tmp_path / "a.evqa").file.convs[-1]
     assert (conv.low, conv.high) == (conv.out_zero, conv.out_zero + 120)
+
+
+@pytest.mark.parametrize("depthwise", [0, 1])
+def test_a_bias_that_could_overflow_gets_coarser_steps(depthwise: int) -> None:
+    conv = Conv(depthwise, 3, 1, 3, 3, 8, 8, 0, 0, 0, 255)
+    weights = np.random.default_rng(0).integers(-127, 128, (3, 3, 3) if depthwise else (3, 3, 3, 3)).astype(np.int8)
+    bias, scale = np.array([5, (1 << 31) - 1, -(1 << 30)], np.int32), np.array([1e-3, 1e-7, 1e-7])
+    fitted = to_evqa.fit_sums(conv, weights, bias, scale)
+    assert (accumulator_bound(conv, *fitted[:2]) < 1 << 30).all()
+    assert fitted[2] / scale == pytest.approx([1, 4, 2])
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 8, 3), np.uint8)
+    before, after = (
+        (accumulate(conv, pixels, w, np.zeros(3, np.int32)) + b.astype(np.float64)) * s
+        for w, b, s in ((weights, bias, scale), fitted)
+    )
+    np.testing.assert_allclose(after, before, atol=0.02)
 
 
 def rejected(folder: Path, graphs: dict[str, bytes], match: str, **fields: object) -> None:
