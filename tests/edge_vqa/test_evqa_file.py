@@ -270,6 +270,7 @@ def test_random_damage_behind_a_right_sum(file: Path, original: bytes) -> None:
         ("head.lstm_h_scale", -1.0, "not above 0"), ("head.lstm_bias", float("nan"), "not numbers"),
         ("head.scale_scale", 0.0, "not above 0"), ("head.shift_scale", float("inf"), "not numbers"),
         ("head.question_bias", float("-inf"), "not numbers"), ("head.score", float("nan"), "not numbers"),
+        ("conv0.weights", -128, "is -128"), ("head.lstm_h", -128, "is -128"),
         ("head.picture_scale", 0.0, "not above 0"), ("head.answer", float("nan"), "not numbers"),
     ],
 )  # fmt: skip
