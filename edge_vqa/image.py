@@ -58,7 +58,7 @@ def load_image(source: ImageLike, side: int = 224) -> Image.Image:
 def to_pixels(image: Image.Image, side: int) -> Image.Image:
     """The picture squeezed to `side` x `side` (every part of it stays in view), antialiased bilinear.
 
-    First across, then down: in one call, which comes first, and so how the pixels are rounded, depends on Pillow's version.
+    First across, then down: in one call, which comes first, and so how pixels are rounded, depends on Pillow's version.
     """
     if image.width != side:
         image = image.resize((side, image.height), Image.Resampling.BILINEAR)

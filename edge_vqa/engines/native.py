@@ -176,13 +176,14 @@ class NativeEngine:
     def answer(self, features: NativeScene, ids: Sequence[int]) -> tuple[Sequence[float], Sequence[float]]:
         """See Engine.answer. The results are ctypes arrays: what is not looked at is never made a Python number."""
         logits, attention = self._logits(), self._cells()
-        status = self._ask_words(self._own_handle(), features.pointer, _ids(len(ids))(*ids), len(ids), logits, attention)
+        words, count = _ids(len(ids))(*ids), len(ids)
+        status = self._ask_words(self._own_handle(), features.pointer, words, count, logits, attention)
         if status:
             self._library.check(status, self._path)
         return logits, attention
 
     def features(self, scene: NativeScene, size: int) -> bytes:
-        """The scene's features, uint8 [cells * cells, channels], for comparing engines; `size` is how many there are."""
+        """The scene's features, uint8 [cells * cells, channels], for comparing engines; there are `size` of them."""
         out = (c_uint8 * size)()
         self._library.check(self._library.features(self._own_handle(), scene.pointer, out, size), self._path)
         return bytes(out)
