@@ -20,9 +20,6 @@ inline void dot(__m512i& sum, __m512i activations, __m512i weights) {
 inline void dot_half(__m512i& sum, __m512i activations, __m512i weights) {
   asm("vpdpbusd %t2, %t1, %t0" : "+v"(sum) : "v"(activations), "v"(weights));
 }
-inline void dot_memory(__m512i& sum, __m512i activations, const __m512i* weights) {
-  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(activations), "m"(*weights));
-}
 
 // f(0), ..., f(N - 1) with constants: GCC keeps an array in registers only when no loop indexes it.
 template <int I>
@@ -53,13 +50,18 @@ struct Output {
 
   static bool plain(int zero, int low, int high) { return zero == 0 && low == 0 && high == 255; }
 
+  // Two vectors of int16 to 64 bytes, in the order in which 128-bit lanes are packed.
+  template <bool Plain>
+  __attribute__((always_inline)) inline __m512i bytes(__m512i a, __m512i b) const {
+    if constexpr (Plain) return _mm512_packus_epi16(a, b);
+    const __m512i all = _mm512_packus_epi16(_mm512_adds_epi16(a, zero), _mm512_adds_epi16(b, zero));
+    return _mm512_min_epu8(_mm512_max_epu8(all, low), high);
+  }
+
   // Four vectors of rounded int32 to 64 bytes: within each 128 bits the four values of v0, of v1, of v2, of v3.
   template <bool Plain>
   __attribute__((always_inline)) inline __m512i narrow(__m512i v0, __m512i v1, __m512i v2, __m512i v3) const {
-    const __m512i a = _mm512_packs_epi32(v0, v1), b = _mm512_packs_epi32(v2, v3);
-    if constexpr (Plain) return _mm512_packus_epi16(a, b);
-    const __m512i bytes = _mm512_packus_epi16(_mm512_adds_epi16(a, zero), _mm512_adds_epi16(b, zero));
-    return _mm512_min_epu8(_mm512_max_epu8(bytes, low), high);
+    return bytes<Plain>(_mm512_packs_epi32(v0, v1), _mm512_packs_epi32(v2, v3));
   }
 };
 
