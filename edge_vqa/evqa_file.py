@@ -21,7 +21,7 @@ from .errors import ModelError
 MAGIC, VERSION = b"\x89EVQA\r\n\n", 1
 ALIGNMENT = 64
 MAX_BYTES = 1 << 28
-_MAX_SIZE = 8192
+_MAX_SIZE = 4096
 _MAX_MAP = 1 << 26
 _HEADER = struct.Struct("<8sIIQ8s32s")
 _ENTRY = struct.Struct("<4sIQQ")
@@ -305,11 +305,13 @@ def _read_sizes(path: Path, data: bytes) -> Sizes:
     *values, zero = _MODL.unpack(data)
     s = Sizes(*values)
     _require(path, zero == 0, "MODL is damaged")
-    _require(path, 1 <= s.side <= 4096 and 1 <= s.cells <= s.side, f"impossible side {s.side} or cells {s.cells}")
+    _require(
+        path, 1 <= s.side <= 1024 and 1 <= s.cells <= min(64, s.side), f"impossible side {s.side} or cells {s.cells}"
+    )
     for name in ("channels", "embedding", "hidden", "joint"):
         value = getattr(s, name)
         _require(path, 1 <= value <= _MAX_SIZE, f"impossible number of {name}: {value}")
-    _require(path, 2 <= s.words <= 1 << 20 and 1 <= s.answers <= 1 << 20, "impossible number of words or answers")
+    _require(path, 2 <= s.words <= 65535 and 1 <= s.answers <= _MAX_SIZE, "impossible number of words or answers")
     fine = s.attention in (0, 1) and s.attention <= s.glimpses <= 7 * s.attention
     _require(path, fine, f"impossible attention {s.attention} with {s.glimpses} glimpses")
     _require(path, 0.01 <= s.temperature <= 100, f"impossible temperature {s.temperature}")

@@ -49,7 +49,7 @@ class Own:
         self.detail = f"kernels for {isa}" if isa else ""
         self._pixels, self._ids = b"", tuple[int, ...]()
         self._features: Any = None
-        self._logits: list[float] = []
+        self._logits: Sequence[float] = []
 
     def show(self, pixels: bytes, ids: Sequence[int]) -> None:
         self._pixels, self._ids = pixels, tuple(ids)
@@ -66,7 +66,7 @@ class Own:
         return self.further()
 
     def logits(self) -> list[float]:
-        return self._logits
+        return list(self._logits)
 
 
 def _version(package: str) -> str:

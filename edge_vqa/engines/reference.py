@@ -16,7 +16,7 @@ from ..evqa_tensors import Array, EvqaModel, accumulator_bound, head_tensors, lo
 from ..model_file import ModelFile
 
 F = np.float32
-ZERO, ONE, TWO = F(0), F(1), F(2)
+ZERO, ONE, TWO, TINY = F(0), F(1), F(2), F(2**-100)
 _TAYLOR = tuple(F(1 / divisor) for divisor in (720, 120, 24, 6, 2, 1, 1))
 
 
@@ -153,7 +153,7 @@ def place(model: EvqaModel, seen: Array) -> Array:
 
 def exp(x: Array) -> Array:
     """Of every element, float32."""
-    x = np.minimum(np.maximum(x, F(-87)), F(88))
+    x = np.minimum(np.maximum(x, F(-87)), F(87))
     n = (x * F(1.44269504) + F(12582912)) - F(12582912)
     r = (x - n * F(0.693359375)) - n * F(-2.12194440e-4)
     e = np.full_like(r, _TAYLOR[0])
@@ -240,7 +240,7 @@ def pool(centred: Array, features_scale: np.float32, scale: Array, shift: Array)
 def join(head: Mapping[str, Array], pooled: Array) -> Array:
     """v, float32 [joint]: the pooled picture, rounded to 8 bits, under the matrix `picture`, at least 0."""
     top = pooled.max()
-    if top == 0:
+    if not top >= TINY:
         quantized, back = np.zeros(pooled.shape, np.int32), ZERO
     else:
         quantized, back = np.rint(pooled * (F(255) / top)).astype(np.int32), top / F(255)

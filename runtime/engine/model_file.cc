@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint8_t kMagic[8] = {0x89, 'E', 'V', 'Q', 'A', '\r', '\n', '\n'};
 constexpr size_t kHeaderBytes = 64, kSectionBytes = 24, kAlign = 64;
+constexpr size_t kMostBytes = 256 << 20;
 constexpr uint32_t kVersion = 1, kMostSections = 64;
 constexpr double kMostRounded = 4194304.0;  // 2^22: kernels round by adding 1.5 * 2^23
 
@@ -47,6 +48,7 @@ struct Reader {
 
   evqa_status check_header() const {
     const uint8_t* p = file->bytes;
+    if (file->size > kMostBytes) return fail("larger than 256 MB");
     if (file->size < kHeaderBytes || memcmp(p, kMagic, sizeof kMagic)) return fail("not an .evqa file");
     if (load<uint32_t>(p + 8) != kVersion) {
       set_error("%s: format version %u; this release reads version %u", name, load<uint32_t>(p + 8), kVersion);
@@ -96,8 +98,8 @@ struct Reader {
     const NetworkRecord& n = file->network;
     auto within = [](uint32_t v, uint32_t most) { return v >= 1 && v <= most; };
     if (!within(n.side, 1024) || !within(n.cells, 64) || !within(n.channels, 4096) || !within(n.words, 65535) ||
-        n.words < 2 || !within(n.answers, 4095) || n.attention > 1 || !within(n.embedding, 4096) ||
-        !within(n.hidden, 1024) || !within(n.joint, 4096) || (n.attention ? !within(n.glimpses, 8) : n.glimpses > 8))
+        n.words < 2 || !within(n.answers, 4096) || n.attention > 1 || !within(n.embedding, 4096) ||
+        !within(n.hidden, 4096) || !within(n.joint, 4096) || (n.attention ? !within(n.glimpses, 7) : n.glimpses != 0))
       return fail("a size of the network is out of range");
     if (!(n.temperature >= 0.01f && n.temperature <= 100.0f) || !(n.features_scale > 0.0f && n.features_scale < 1e6f) ||
         !(n.place_scale > 0.0f && n.place_scale < 1e6f) || n.features_zero < 0 || n.features_zero > 255 ||
@@ -192,8 +194,9 @@ struct Reader {
   bool has_lines(const Section& text, uint32_t count) const {
     uint32_t lines = 0;
     for (size_t i = 0; i < text.size; ++i) {
-      if (!text.data[i]) return false;
-      lines += text.data[i] == '\n';
+      const bool end = text.data[i] == '\n';
+      if ((text.data[i] < ' ' && !end) || (end && (i == 0 || text.data[i - 1] == '\n'))) return false;
+      lines += end;
     }
     return lines == count && (!text.size || text.data[text.size - 1] == '\n');
   }

@@ -124,7 +124,7 @@ def test_sizes(file: Path, original: bytes, field: str, values: tuple[float, ...
 def test_sizes_that_need_more_tensors_than_there_are(file: Path, original: bytes) -> None:
     start, _ = place(original, "MODL")
     for field in ("embedding", "hidden", "joint"):
-        refuses(file, changed(original, start + 4 * MODL.index(field), number(8000)), "does not lie in DATA")
+        refuses(file, changed(original, start + 4 * MODL.index(field), number(4000)), "does not lie in DATA")
 
 
 def test_attention_and_scores_go_together(file: Path, tmp_path: Path, original: bytes) -> None:
