@@ -64,7 +64,7 @@ struct TileStart {
   int run;  // so many tiles from this one on are simple: is_plain, kAllMagic and 8 channels
 };
 
-// One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, each by all channels first .. last - 1.
+// One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, each by channels first .. last - 1.
 using ConvBlock = void (*)(const ConvArgs&, int pixel, int groups, int first, int last, const TileStart* starts);
 
 // blocks[n - 1] takes n pixels, n <= most, and `width` channels at a time. Weights go from the caches to every group of

@@ -106,7 +106,8 @@ void dense_rows_4x16(const DenseArgs& a, int row) {
 }
 
 void dense_4x16(const DenseArgs& a) {
-  static constexpr DenseBlock blocks[] = {dense_rows_4x16<1>, dense_rows_4x16<2>, dense_rows_4x16<3>, dense_rows_4x16<4>};
+  static constexpr DenseBlock blocks[] = {dense_rows_4x16<1>, dense_rows_4x16<2>, dense_rows_4x16<3>,
+                                          dense_rows_4x16<4>};
   walk_dense(a, blocks, 4);
 }
 

@@ -9,10 +9,10 @@ namespace {
 }  // namespace
 
 const Kernels kKernelsNeondot = {
-    "neondot",          kStorageOffset, kTile,      conv_packed_bytes, conv_pack, conv_8x8,
-    kTile,            depthwise_packed_bytes,     depthwise_pack,    depthwise_8,
-    dense_8x8,       head_lstm_cell, head_attend, head_affine,      head_quantize, head_answer,
-    head_place,
+    "neondot", kStorageOffset,
+    kTile, conv_packed_bytes, conv_pack, conv_8x8,
+    kTile, depthwise_packed_bytes, depthwise_pack, depthwise_8,
+    dense_8x8, head_lstm_cell, head_attend, head_affine, head_quantize, head_answer, head_place,
 };
 
 }  // namespace evqa

@@ -175,7 +175,8 @@ EVQA_INLINE void begin_magic(const ConvArgs& a, ptrdiff_t step, int first, int l
   w = packed;
   for (int c = first; c < last; c += kTile, w += step, ++starts) {
     starts->magic = all;
-    if (all != kAllMagic) starts->magic = magic_of(magic_doubt(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c));
+    if (all != kAllMagic)
+      starts->magic = magic_of(magic_doubt(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c));
     fill(starts->sums, a.bias + c, starts->magic != kNoMagic ? kMagicBits : 0);
   }
   const bool plain = is_plain(a) && !(a.out_zero & 1);

@@ -1,5 +1,5 @@
-// The inner loop of conv_8x8_neondot.h, in assembler, so that all 32 vector registers hold what they should: v16..v31 sums,
-// two a pixel; v0..v7 the pixels' inputs; v8..v15 the weights of four quads. Pixels' pointers are in x1..x8, with one
+// The inner loop of conv_8x8_neondot.h, in assembler, so that all 32 vector registers hold what they should: v16..v31
+// sums, two a pixel; v0..v7 the pixels' inputs; v8..v15 the weights of four quads. Pixels' pointers are in x1..x8, with one
 // offset x9 for all. 16 inputs are 64 SDOT, 16 loads: 32 cycles on Cortex-A76.
 #pragma once
 
