@@ -193,6 +193,11 @@ class NativeEngine:
         self._library.check(self._library.describe(self._handle, byref(about)), self._path)
         return about
 
+    @property
+    def handle(self) -> c_void_p:
+        """The evqa handle, for functions of the C interface that have no method here."""
+        return self._own_handle()
+
     def _own_handle(self) -> c_void_p:
         """The handle; in a forked child a clone of it, because the workers of the parent's are not there."""
         pid = os.getpid()

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cpu_count.h"
 #include "error.h"
@@ -67,6 +68,12 @@ evqa_status make_handle(Network* network, int threads, evqa_handle** out) {
   pthread_mutex_init(&h->mutex, nullptr);
   *out = h;
   return EVQA_OK;
+}
+
+int64_t nanoseconds() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 bool bad_threads(int threads) {
@@ -309,6 +316,39 @@ evqa_status evqa_profile_look(evqa_handle* h, const uint8_t* rgb, evqa_scene* sc
   }
   *count = n.step_count + 2;
   return EVQA_OK;
+}
+
+double evqa_rate(const evqa_handle* h) {
+  clear_error();
+  constexpr int kPixels = 48, kOutputs = 48, kQuads = 48, kRounds = 40, kCalls = 20;
+  const ConvShape shape = {1, kQuads};
+  Arena arena;
+  if (!h) return 0;
+  const Kernels& k = *h->network->kernels;
+  int8_t* weights = arena.array<int8_t>(kOutputs * kQuads * 4);
+  ConvArgs a = {};
+  a.shape = shape;
+  a.in_pixel = kQuads * 4;
+  a.pixels = kPixels;
+  a.channels = a.out_pixel = kOutputs;
+  a.in = arena.array<uint8_t>(kPixels * kQuads * 4 + kChannelPad);
+  a.packed = arena.take(k.conv_packed_bytes(shape, kOutputs));
+  a.bias = arena.array<int32_t>(kChannelPad);
+  a.scale = arena.array<float>(kChannelPad);
+  a.out = arena.array<uint8_t>(kPixels * kOutputs + kChannelPad);
+  a.high = 127;
+  int64_t least = INT64_MAX;
+  if (!arena.failed) {
+    k.conv_pack(shape, kOutputs, weights, (void*)a.packed);
+    for (int round = 0; round < kRounds; ++round) {
+      const int64_t began = nanoseconds();
+      for (int i = 0; i < kCalls; ++i) k.conv(a);
+      const int64_t took = nanoseconds() - began;
+      least = took < least ? took : least;
+    }
+  }
+  arena.release();
+  return least == INT64_MAX ? 0 : (double)kPixels * kOutputs * kQuads * 4 * kCalls * 1e9 / (double)(least ? least : 1);
 }
 
 const char* evqa_error(void) { return last_error(); }

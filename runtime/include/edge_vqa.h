@@ -148,6 +148,10 @@ typedef struct evqa_step {
 EVQA_API evqa_status evqa_profile_look(evqa* handle, const uint8_t* rgb, evqa_scene* scene, evqa_step* steps,
                                        int32_t most, int32_t* count);
 
+/* The most multiply-accumulates of int8 a second that this level's convolutions reach on one thread, on data in the
+   nearest cache, over some milliseconds: what a step's rate may be compared with. */
+EVQA_API double evqa_rate(const evqa* handle);
+
 EVQA_API const char* evqa_error(void);    /* why the last call of this thread failed; "" if it did not */
 EVQA_API const char* evqa_version(void);  /* "0.2.0" */
 EVQA_API int evqa_interface(void);        /* EVQA_INTERFACE of the library */
