@@ -1,8 +1,8 @@
 """python -m export.release --run runs/NAME --data FOLDER [--ship]
 
 Turns a finished run into a release: export/released/MODEL/ gets the weights (16-bit safetensors), the configuration,
-the learning curves and the figures on val and test, measured on the network and on the int8 model file through its
-engine. --ship also puts the int8 model file into the package, in both formats: .evqa and .vqa.zip.
+the learning curves and the figures on val and test, measured on the network, on the .evqa file through the engine in
+C++ and on the .vqa.zip file through onnxruntime. --ship also puts the int8 model file into the package, in both formats: .evqa and .vqa.zip.
 """
 
 from __future__ import annotations
@@ -41,22 +41,23 @@ def release(run: RunFolder, data: str, ship: bool) -> Path:
     for file in ("run.json", "model.safetensors", "history.jsonl", "curves.png"):
         shutil.copyfile(run.path / file, folder / file)
     with tempfile.TemporaryDirectory() as scratch:
-        model_file = Path(scratch) / f"{name}{SUFFIX}"
+        onnx_file, model_file = Path(scratch) / f"{name}{SUFFIX}", Path(scratch) / f"{name}{EVQA}"
         about: dict[str, Any] = {"licence": "MIT"}
         if dataset.name == "vnfood":
             about["data"] = VNFOOD_SOURCES
         for split in [s for s in ("val", "test") if dataset.splits[s]]:
             result, predictions = evaluate(run, dataset, split, folder)
             if not model_file.exists():
-                export_model(run, dataset, model_file, "int8", about)
+                export_model(run, dataset, onnx_file, "int8", about)
+                convert(onnx_file, model_file, {})
             result["model_file"] = evaluate_model_file(model_file, None, dataset, predictions)
+            result["onnx_file"] = evaluate_model_file(onnx_file, "onnx", dataset, predictions)
             (folder / f"{split}.json").write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
             print(f"{split}: {result['accuracy']:.4f}, int8 {result['model_file']['accuracy']:.4f}")
         if ship:
-            shutil.copyfile(model_file, BUNDLED / model_file.name)
-            convert(model_file, BUNDLED / f"{name}{EVQA}", {})
-            for shipped in (BUNDLED / f"{name}{EVQA}", BUNDLED / model_file.name):
-                print(f"shipped: {shipped} ({shipped.stat().st_size / 1e6:.2f} MB)")
+            for made in (model_file, onnx_file):
+                shutil.copyfile(made, BUNDLED / made.name)
+                print(f"shipped: {BUNDLED / made.name} ({made.stat().st_size / 1e6:.2f} MB)")
     return folder
 
 
