@@ -2,7 +2,7 @@
 
 Turns a finished run into a release: export/released/MODEL/ gets the weights (16-bit safetensors), the configuration,
 the learning curves and the figures on val and test, measured on the network, on the .evqa file through the engine in
-C++ and on the .vqa.zip file through onnxruntime. --ship also puts the int8 model file into the package, in both formats: .evqa and .vqa.zip.
+C++ and on the .vqa.zip file through onnxruntime. --ship also puts both int8 files into the package.
 """
 
 from __future__ import annotations

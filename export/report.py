@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edge_vqa.model_file import BUNDLED, DEFAULT, SUFFIX, load_model
+from edge_vqa.model_file import BUNDLED, DEFAULT, EVQA, load_model
 
 from .models import NAMES
 from .release import RELEASED
@@ -73,7 +73,7 @@ def kinds_table(r: dict[str, Any]) -> str:
 def facts(r: dict[str, Any]) -> str:
     """What else was measured of the shipped model, a line each."""
     typed, pointing, file = r["accuracy_as_typed"], r["pointing_game"], r["model_file"]
-    bundled = BUNDLED / f"{DEFAULT}{SUFFIX}"
+    bundled = BUNDLED / f"{DEFAULT}{EVQA}"
     return "\n".join([
         f"- Without looking: the commonest answer is right in {r['baselines']['majority']:.1%}, the commonest answer to the question's text in {r['baselines']['question_only']:.1%}.",
         f"- Typed without accents {typed['without_accents']:.4f}, decomposed (NFD) {typed['nfd']:.4f}, upper case {typed['upper_case']:.4f}, with stray punctuation {typed['punctuated']:.4f}; asked in other words {r['accuracy_rephrased']:.4f}, in words that training never heard {r['accuracy_rephrased_unheard']:.4f}.",
