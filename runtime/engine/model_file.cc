@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "sha256.h"
+#include "sums.h"
 
 namespace evqa {
 namespace {
@@ -22,13 +23,10 @@ T load(const uint8_t* p) {
   return value;
 }
 
-// Of at most 9 * 4096 weights.
-int32_t sum_of_sizes(const int8_t* w, int count, int step) {
+// The sum of |w| over a depthwise channel's nine weights.
+int32_t sum_of_taps(const int8_t* w, int step) {
   int32_t sum = 0;
-  if (step == 1)  // by itself, so that it is vectorised
-    for (int i = 0; i < count; ++i) sum += w[i] < 0 ? -w[i] : w[i];
-  else
-    for (int i = 0; i < count; ++i) sum += w[i * step] < 0 ? -w[i * step] : w[i * step];
+  for (int i = 0; i < 9; ++i) sum += w[i * step] < 0 ? -w[i * step] : w[i * step];
   return sum;
 }
 
@@ -54,6 +52,7 @@ struct Reader {
       set_error("%s: format version %u; this release reads version %u", name, load<uint32_t>(p + 8), kVersion);
       return EVQA_ERROR_MODEL;
     }
+    if (load<uint64_t>(p + 24)) return fail("the header is damaged");
     if (load<uint64_t>(p + 16) != file->size) return fail("truncated, or longer than it says");
     uint8_t sum[32];
     sha256(p + kHeaderBytes, file->size - kHeaderBytes, sum);
@@ -146,8 +145,7 @@ struct Reader {
     const float* scale = file->tensor<float>(l.scale);
     if (memchr(w, 0x80, (size_t)(taps * l.outputs))) return fail_layer(i, "a weight is -128");
     for (uint32_t c = 0; c < l.outputs; ++c) {
-      const int32_t sum = l.depthwise ? sum_of_sizes(w + c, (int)taps, (int)l.outputs)
-                                      : sum_of_sizes(w + c * taps, (int)taps, 1);
+      const int32_t sum = l.depthwise ? sum_of_taps(w + c, (int)l.outputs) : sum_of_weights<true>(w + c * taps, (int)taps);
       const double most = 255.0 * sum + fabs((double)bias[c]);
       const double added = l.residual < 0 ? 0.0 : 255.0 * l.residual_scale;
       if (!(scale[c] > 0.0f) || most >= 1073741824.0 || most * scale[c] + added >= kMostRounded)

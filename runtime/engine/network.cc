@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "sums.h"
 
 namespace evqa {
 namespace {
@@ -56,13 +57,6 @@ struct Builder {
     return packed;
   }
 
-  // sums[r] of a row's weights.
-  static int32_t row_sum(const int8_t* w, int columns) {
-    int32_t sum = 0;
-    for (int i = 0; i < columns; ++i) sum += w[i];
-    return sum;
-  }
-
   // `runs`: how many segments a 1x1 convolution's channels come in.
   void layer(int i, int chunk, int runs) {
     const LayerRecord& r = n.file.layers[i];
@@ -84,7 +78,7 @@ struct Builder {
       const int columns = (int)(r.kernel * r.kernel * r.inputs);
       l.shape = r.kernel == 1 ? ConvShape{runs, ((int)r.inputs / runs + 3) / 4} : ConvShape{3, (3 * (int)r.inputs + 3) / 4};
       l.packed = pack(l.shape, outputs, w, columns);
-      for (int c = 0; bias && c < outputs; ++c) bias[c] -= l.in_zero * row_sum(w + (ptrdiff_t)c * columns, columns);
+      for (int c = 0; bias && c < outputs; ++c) bias[c] -= l.in_zero * sum_of_weights<false>(w + (ptrdiff_t)c * columns, columns);
     }
   }
 
@@ -175,7 +169,7 @@ struct Builder {
       memcpy(scale + at, n.file.tensor<float>(matrices[m].scale), bytes);
       memcpy(bias + at, n.file.tensor<float>(matrices[m].bias), bytes);
     }
-    for (int r = 0; r < rows; ++r) correction[r] = shift * row_sum(all + (size_t)r * columns, columns);
+    for (int r = 0; r < rows; ++r) correction[r] = shift * sum_of_weights<false>(all + (size_t)r * columns, columns);
     d.packed = pack({1, d.quads}, rows, all, columns);
     d.correction = correction;
     d.scale = scale;

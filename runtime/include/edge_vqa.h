@@ -1,6 +1,6 @@
 /* edge_vqa: answers questions in Vietnamese about a picture of a dish, on the device. Version 1 of the C interface.
 
-   A complete program (cc kiosk.c -ledge_vqa_native):
+   A complete program (cc kiosk.c -ledge_vqa):
 
        #include <edge_vqa.h>
        #include <stdio.h>
