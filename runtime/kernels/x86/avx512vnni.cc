@@ -18,9 +18,13 @@ inline void dot(__m512i& sum, __m512i activations, __m512i weights) {
 }
 // The same for the lower 8 sums only, at half the cost where vectors of 512 bits are run as two of 256.
 inline void dot_half(__m512i& sum, __m512i activations, __m512i weights) {
+#ifdef __clang__
   __m256i low = _mm512_castsi512_si256(sum);
   asm("vpdpbusd %2, %1, %0" : "+v"(low) : "v"(_mm512_castsi512_si256(activations)), "v"(_mm512_castsi512_si256(weights)));
   sum = _mm512_castsi256_si512(low);
+#else  // the same without the moves that GCC would add
+  asm("vpdpbusd %t2, %t1, %t0" : "+v"(sum) : "v"(activations), "v"(weights));
+#endif
 }
 
 // f(0), ..., f(N - 1) with constants: GCC keeps an array in registers only when no loop indexes it.
