@@ -1,4 +1,4 @@
-"""python -m bench.layers [--model FILE] [--runs N] [--json FILE]
+"""python -m bench.layers [--model FILE] [--runs N] [--json FILE] [--fill DOCUMENT]
 
 Where the time of a look goes: for each step of the native engine, on one thread, the median time, its
 multiply-accumulates, and its rate as a share of the most that the engine's own convolutions reach on this core. The
@@ -21,6 +21,8 @@ from edge_vqa.engines import native
 from edge_vqa.errors import EdgeVQAError
 from edge_vqa.evqa_file import read_evqa
 from edge_vqa.model_file import load_model
+
+from .peers.report import fill_block
 
 MOST_STEPS = 258
 WHY = {
@@ -118,6 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", help="an .evqa file or the name of a bundled model")
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--json", type=Path, help="also write the report here")
+    parser.add_argument("--fill", type=Path, metavar="FILE", help="put the table into this document's marked block")
     options = parser.parse_args(arguments)
     if options.runs < 1:
         parser.error("--runs must be at least 1")
@@ -125,7 +128,9 @@ def main(arguments: list[str] | None = None) -> int:
         report = measure(options.model, options.runs)
         if options.json:
             options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    except (EdgeVQAError, OSError, ImportError) as error:
+        if options.fill:
+            fill_block(options.fill, "layers", f"```\n{as_text(report)}\n```")
+    except (EdgeVQAError, OSError, ImportError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(as_text(report))

@@ -13,7 +13,6 @@ HEADINGS = {
     "cold_start": "cold start, ms", "memory": "peak memory, MB",
 }  # fmt: skip
 DIGITS = {"encoder": 2, "answer": 2, "further_question": 3, "cold_start": 0, "memory": 1}
-BEGIN, END = "<!-- peers -->", "<!-- /peers -->"
 
 
 def rows(result: Mapping[str, Any]) -> list[list[str]]:
@@ -76,8 +75,14 @@ def as_markdown(result: Mapping[str, Any]) -> str:
 
 def fill(document: Path, result: Mapping[str, Any]) -> None:
     """Put the Markdown between the document's marks. Raises ValueError when it has none."""
+    fill_block(document, "peers", as_markdown(result))
+
+
+def fill_block(document: Path, name: str, content: str) -> None:
+    """Put `content` between <!-- NAME --> and <!-- /NAME -->. Raises ValueError when the document has no such block."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     text = document.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"{document}: has no block between {BEGIN} and {END}")
-    before, rest = text.split(BEGIN)
-    document.write_text(f"{before}{BEGIN}\n{as_markdown(result)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"{document}: has no block between {begin} and {end}")
+    before, rest = text.split(begin)
+    document.write_text(f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}", encoding="utf-8")

@@ -320,7 +320,7 @@ evqa_status evqa_profile_look(evqa_handle* h, const uint8_t* rgb, evqa_scene* sc
 
 double evqa_rate(const evqa_handle* h) {
   clear_error();
-  constexpr int kPixels = 48, kOutputs = 48, kQuads = 48, kRounds = 40, kCalls = 20;
+  constexpr int kPixels = 8, kOutputs = 48, kQuads = 120, kRounds = 40, kCalls = 50;
   const ConvShape shape = {1, kQuads};
   Arena arena;
   if (!h) return 0;

@@ -156,7 +156,7 @@ def test_only_the_marked_block_of_a_document_changes(tmp_path: Path) -> None:
         "system": "s", "date": "d", "words": 5, "question": "q", "load": [0, 9],
     }  # fmt: skip
     page = tmp_path / "page.md"
-    page.write_text(f"above\n{report.BEGIN}\nstale\n{report.END}\nbelow\n", encoding="utf-8")
+    page.write_text("above\n<!-- peers -->\nstale\n<!-- /peers -->\nbelow\n", encoding="utf-8")
     report.fill(page, result)
     text = page.read_text(encoding="utf-8")
     assert text.startswith("above\n") and text.endswith("\nbelow\n") and "stale" not in text
