@@ -101,7 +101,7 @@ void Executor::run_conv(const Step& step, const Map& in, const Map& out, int thr
   const Map* residual = added(step);
   if (l.record.kernel == 1 && l.record.stride == 1 && !in.pad && !out.pad && !residual) {
     // A 1x1 convolution may be cut between any two pixels.
-    const Range r = share(out.side * out.side, thread, pool.threads);
+    const Range r = share(out.side * out.side, thread, pool.active);
     if (r.from >= r.to) return;
     ConvArgs a = conv_args(l);
     a.in = in.origin + (ptrdiff_t)r.from * in.channels;
@@ -111,14 +111,14 @@ void Executor::run_conv(const Step& step, const Map& in, const Map& out, int thr
     a.out_pixel = out.channels;
     return network->kernels->conv(a);
   }
-  const Range r = share(out.side, thread, pool.threads);
+  const Range r = share(out.side, thread, pool.active);
   convolve_rows(l, in, out, residual, r.from, r.to);
 }
 
 void Executor::run_depthwise(const Step& step, const Map& in, const Map& out, int thread) {
   const Layer& l = network->layers[step.first];
   DepthwiseArgs a = depthwise_args(l, step.chunk);
-  const Range r = share(out.side, thread, pool.threads);
+  const Range r = share(out.side, thread, pool.active);
   a.out_rows = 1;
   for (int y = r.from; y < r.to; ++y) {
     for (int i = 0; i < 3; ++i) a.rows[i] = in.row(y * a.stride - 1 + i) - in.channels;
@@ -133,7 +133,7 @@ void Executor::run_rows(const Step& step, const Map& in, const Map& out, int thr
               &narrow = network->layers[step.first + 2];
   const int side = (int)filter.record.in_side, channels = (int)filter.record.inputs, stride = (int)filter.record.stride;
   const ptrdiff_t pitch = (ptrdiff_t)(side + 2) * channels;
-  const Range r = share(out.side, thread, pool.threads);
+  const Range r = share(out.side, thread, pool.active);
   uint8_t* ring = wide[thread];
   memset(border[thread], filter.in_zero, (size_t)pitch);
   for (int i = 0; i < kRing; ++i) {
@@ -184,7 +184,7 @@ void Executor::run_chunks(const Step& step, const Map& in, const Map& out, int t
   const ptrdiff_t pixels_out = (ptrdiff_t)out.side * out.side;
   const Map wide_map = {wide[thread] + (ptrdiff_t)(side + 3) * chunk, side, chunk, 1};
   const size_t widen_bytes = k.conv_packed_bytes(widen.shape, chunk), filter_bytes = k.depthwise_packed_bytes(chunk);
-  const Range r = share(channels / chunk, thread, pool.threads);
+  const Range r = share(channels / chunk, thread, pool.active);
   if (r.from < r.to) fill_border(wide_map, filter.in_zero);
   for (int c = r.from; c < r.to; ++c) {
     const int first = c * chunk;
@@ -221,7 +221,7 @@ void Executor::run_chunks(const Step& step, const Map& in, const Map& out, int t
   n.out_pixel = out.channels;
   const Map* residual = added(step);
   const bool apart = out.pad || (residual && residual->pad);
-  const Range p = share(apart ? out.side : (int)pixels_out, thread, pool.threads);
+  const Range p = share(apart ? out.side : (int)pixels_out, thread, pool.active);
   n.pixels = apart ? out.side : p.to - p.from;
   for (int at = p.from; at < p.to; at = apart ? at + 1 : p.to) {
     const ptrdiff_t pixel = apart ? (ptrdiff_t)at * out.side : at;
@@ -233,7 +233,7 @@ void Executor::run_chunks(const Step& step, const Map& in, const Map& out, int t
 }
 
 void Executor::copy_pixels(int thread) {
-  const Range r = share(pixels.side, thread, pool.threads);
+  const Range r = share(pixels.side, thread, pool.active);
   const int offset = network->kernels->storage_offset, bytes = pixels.side * 3;
   for (int y = r.from; y < r.to; ++y) {
     const uint8_t* from = given + y * given_stride;

@@ -1,11 +1,19 @@
 #include "thread_pool.h"
 
 #include <sched.h>
+#include <time.h>
 
 namespace evqa {
 namespace {
 
 constexpr int kSpins = 4000;  // some tens of microseconds; a phase seldom takes longer
+constexpr int64_t kPatience = 200000;  // nanoseconds; a worker of an idle machine wakes up in a quarter of that
+
+int64_t nanoseconds() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
 
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -21,7 +29,8 @@ bool ThreadPool::create(int threads_) {
   threads = 1;
   generation = 0;
   ending = false;
-  next_thread.store(1);
+  active = 1;
+  gate.store(kClosed);
   arrived.store(0);
   phase.store(0);
   pthread_mutex_init(&mutex, nullptr);
@@ -55,16 +64,29 @@ void ThreadPool::run(Task task_, void* context_) {
   task = task_;
   context = context_;
   ++generation;
+  gate.store((uint64_t)generation * 256, std::memory_order_relaxed);
   pthread_cond_broadcast(&wake);
   pthread_mutex_unlock(&mutex);
+  const uint64_t all = (uint64_t)generation * 256 + (uint64_t)(threads - 1);
+  const int64_t began = nanoseconds();
+  for (int spins = 1; gate.load(std::memory_order_relaxed) != all; ++spins) {
+    pause();
+    if (spins % 64 == 0 && nanoseconds() - began > kPatience) break;
+  }
+  // Written before the gate closes; workers read it after.
+  for (uint64_t joined = gate.load(std::memory_order_relaxed);;) {
+    active = 1 + (int)(joined % kClosed);
+    if (gate.compare_exchange_weak(joined, joined + kClosed, std::memory_order_acq_rel)) break;
+  }
   task_(context_, 0);
   barrier();
 }
 
 void ThreadPool::barrier() {
-  if (threads == 1) return;
+  const int all = active;  // read before this thread is counted: after that the task may end and another begin
+  if (all == 1) return;
   const unsigned now = phase.load(std::memory_order_acquire);
-  if (arrived.fetch_add(1, std::memory_order_acq_rel) == threads - 1) {
+  if (arrived.fetch_add(1, std::memory_order_acq_rel) == all - 1) {
     arrived.store(0, std::memory_order_relaxed);
     phase.store(now + 1, std::memory_order_release);
     return;
@@ -78,7 +100,6 @@ void ThreadPool::barrier() {
 
 void* ThreadPool::work(void* self) {
   ThreadPool& pool = *(ThreadPool*)self;
-  const int thread = pool.next_thread.fetch_add(1);
   unsigned done = 0;
   for (;;) {
     pthread_mutex_lock(&pool.mutex);
@@ -89,6 +110,15 @@ void* ThreadPool::work(void* self) {
     void* context = pool.context;
     pthread_mutex_unlock(&pool.mutex);
     if (ending) return nullptr;
+    // Joins the task it has read, unless that has gone on without it.
+    const uint64_t now = (uint64_t)done * 256;
+    uint64_t joined = pool.gate.load(std::memory_order_relaxed);
+    do {
+      if (joined - now >= kClosed) break;
+    } while (!pool.gate.compare_exchange_weak(joined, joined + 1, std::memory_order_acq_rel));
+    if (joined - now >= kClosed) continue;
+    const int thread = (int)(joined - now) + 1;
+    while (!(pool.gate.load(std::memory_order_acquire) & kClosed)) pause();
     task(context, thread);
     pool.barrier();
   }
