@@ -23,6 +23,14 @@ inline void pause() {
 #endif
 }
 
+// One turn of waiting. After many the other side is probably not running at all: leave it the processor.
+inline void wait_a_little(int turn, int patient) {
+  if (turn < patient)
+    pause();
+  else
+    sched_yield();
+}
+
 }  // namespace
 
 bool ThreadPool::create(int threads_) {
@@ -91,11 +99,7 @@ void ThreadPool::barrier() {
     phase.store(now + 1, std::memory_order_release);
     return;
   }
-  for (int spins = 0; phase.load(std::memory_order_acquire) == now; ++spins)
-    if (spins < kSpins)
-      pause();
-    else
-      sched_yield();  // the machine is busy with something else
+  for (int turn = 0; phase.load(std::memory_order_acquire) == now; ++turn) wait_a_little(turn, kSpins);
 }
 
 void* ThreadPool::work(void* self) {
@@ -118,7 +122,7 @@ void* ThreadPool::work(void* self) {
     } while (!pool.gate.compare_exchange_weak(joined, joined + 1, std::memory_order_acq_rel));
     if (joined - now >= kClosed) continue;
     const int thread = (int)(joined - now) + 1;
-    while (!(pool.gate.load(std::memory_order_acquire) & kClosed)) pause();
+    for (int turn = 0; !(pool.gate.load(std::memory_order_acquire) & kClosed); ++turn) wait_a_little(turn, kSpins / 16);
     task(context, thread);
     pool.barrier();
   }
