@@ -39,6 +39,8 @@ bool ThreadPool::create(int threads_) {
   ending = false;
   active = 1;
   gate.store(kClosed);
+  caller_processor = -1;
+  alone = false;
   arrived.store(0);
   phase.store(0);
   pthread_mutex_init(&mutex, nullptr);
@@ -66,8 +68,26 @@ void ThreadPool::destroy() {
   pthread_mutex_destroy(&mutex);
 }
 
+// The system likes to wake a worker on the processor of whoever wakes it, where it would wait for the caller that waits
+// for it; it moves it elsewhere only milliseconds later.
+bool ThreadPool::keep_workers_off_this_processor() {
+#if defined(__linux__) && defined(CPU_SET)
+  const int here = sched_getcpu();
+  cpu_set_t allowed;
+  if (here < 0 || here >= CPU_SETSIZE || here == caller_processor || sched_getaffinity(0, sizeof allowed, &allowed) ||
+      !CPU_ISSET(here, &allowed))
+    return !alone;
+  caller_processor = here;
+  alone = CPU_COUNT(&allowed) == 1;
+  CPU_CLR(here, &allowed);
+  for (int t = 1; t < threads && !alone; ++t) pthread_setaffinity_np(workers[t], sizeof allowed, &allowed);
+#endif
+  return !alone;
+}
+
 void ThreadPool::run(Task task_, void* context_) {
-  if (threads == 1) return task_(context_, 0);
+  active = 1;
+  if (threads == 1 || !keep_workers_off_this_processor()) return task_(context_, 0);
   pthread_mutex_lock(&mutex);
   task = task_;
   context = context_;

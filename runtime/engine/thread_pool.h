@@ -31,6 +31,7 @@ struct ThreadPool {
 
  private:
   static void* work(void* self);
+  bool keep_workers_off_this_processor();  // false: there is no other for them
 
   pthread_mutex_t mutex;
   pthread_cond_t wake;
@@ -39,6 +40,8 @@ struct ThreadPool {
   void* context;
   unsigned generation;  // of tasks, under mutex
   bool ending;
+  int caller_processor;  // where the workers may not run; -1 at first
+  bool alone;            // the caller may run nowhere else
   // Who takes part: generation * 256 + workers that have joined, + kClosed once no more may.
   static constexpr uint64_t kClosed = 128;
   alignas(64) std::atomic<uint64_t> gate;

@@ -116,6 +116,22 @@ def test_clones_answer_at_the_same_time_and_alike(file: Path) -> None:
     assert found == [expected] * 200
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors cannot be chosen here")
+def test_the_caller_may_move_between_processors(file: Path) -> None:
+    """Workers keep off the caller's processor; where it has but one they are left asleep. The answers stay the same."""
+    engine = native.NativeEngine(native.load_library(), load_model(file), 3)
+    size = 2 * 2 * 56
+    expected = engine.features(engine.encode(PICTURE), size)
+    before = os.sched_getaffinity(0)
+    try:
+        for processors in (*({p} for p in sorted(before)), before):
+            os.sched_setaffinity(0, processors)
+            for _ in range(5):
+                assert engine.features(engine.encode(PICTURE), size) == expected
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def test_a_scene_that_was_not_looked_at_and_one_of_another_model_are_refused(file: Path, tmp_path: Path) -> None:
     library = native.load_library()
     engine = native.NativeEngine(library, load_model(file), 1)
