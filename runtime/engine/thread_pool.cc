@@ -6,8 +6,8 @@
 namespace evqa {
 namespace {
 
-constexpr int kSpins = 4000;  // some tens of microseconds; a phase seldom takes longer
-constexpr int64_t kPatience = 200000;  // nanoseconds; a worker of an idle machine wakes up in a quarter of that
+constexpr int kSpins = 4000;  // turns of waiting before the processor is offered to others
+constexpr int64_t kPatience = 200000;  // nanoseconds: what waiting in vain for a worker may cost a picture
 
 int64_t nanoseconds() {
   timespec t;
