@@ -1,8 +1,11 @@
-"""A model in one file, of one of two kinds.
+"""A model on disk, of one of three kinds.
 
-.evqa      what the engine in C++ maps into memory (docs/evqa-format.md).
-.vqa.zip   a ZIP archive with manifest.json and ONNX graphs, for onnxruntime. The manifest holds everything that is not
-           arithmetic, and the SHA-256 of every other member, which is checked on loading.
+.evqa     what the engine in C++ maps into memory (docs/evqa-format.md).
+.onnx     a graph for onnxruntime and whatever else reads ONNX.
+.tflite   a graph for LiteRT.
+
+Graphs (docs/formats.md) hold everything that is not arithmetic as one JSON text. A model is one whole file, or an
+encoder and a head beside each other: NAME.encoder.onnx and NAME.head.onnx.
 
 The command starts here, so what only one kind needs is imported where it is needed.
 """
@@ -19,18 +22,25 @@ from .question import Vocabulary
 if TYPE_CHECKING:
     from pathlib import Path
 
-EVQA, ZIP = ".evqa", ".vqa.zip"
-FORMAT, VERSION = "edge_vqa", 1
-SUFFIX = ZIP
+    from .evqa_file import EvqaFile
+
+EVQA, ONNX, TFLITE = ".evqa", ".onnx", ".tflite"
+WHOLE, ENCODER, HEAD = PARTS = "whole", "encoder", "head"
+PRECISIONS = ("int8", "float32")
+"""By their number in an .evqa file."""
+FORMAT, VERSION = "edge_vqa", 2
+"""What the JSON in .onnx and .tflite files says that it is."""
 BUNDLED: Path
 DEFAULT = "mobilenetv2-lstm-attention"
 _BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models")
-_MAX_BYTES = 256 * 1024 * 1024
 _FIELDS = frozenset((
-    "format", "version", "sha256", "name", "precision", "side", "cells", "attention", "temperature", "words", "answers",
+    "format", "version", "part", "name", "precision", "side", "cells", "attention", "temperature", "pixel_zero",
+    "pixel_scale", "words", "answers",
 ))  # fmt: skip
-"""What a manifest holds that is not in ModelFile.about."""
-_EVQA_MAGIC, _EVQA_VERSION = b"\x89EVQA\r\n\n", 1
+"""What is not in ModelFile.about."""
+_EVQA_MAGIC, _EVQA_VERSION = b"\x89EVQA\r\n\n", 2
+_TFLITE_MAGIC = b"TFL3"
+"""At byte 4."""
 
 
 def __getattr__(name: str) -> Any:
@@ -42,19 +52,19 @@ def __getattr__(name: str) -> Any:
 
 
 class ModelFile(NamedTuple):
-    """A model as read from disk; `graphs` maps member names (encoder.onnx, head.onnx) to their bytes."""
+    """A model as described on disk. The engine reads what it computes with from `files`."""
 
     path: str
     kind: str
-    """EVQA or ZIP."""
+    """EVQA, ONNX or TFLITE."""
     side: int
     cells: int
     attention: bool
     temperature: float
     vocabulary: Vocabulary
     answers: tuple[str, ...]
-    graphs: dict[str, bytes]
-    """Empty for EVQA, whose tensors the engine reads from `path`."""
+    files: dict[str, str]
+    """Part -> path: WHOLE alone, or ENCODER and HEAD."""
     details: bytes
     """What the file says of itself, as JSON."""
 
@@ -80,12 +90,6 @@ class ModelFile(NamedTuple):
         except (ValueError, TypeError, RecursionError) as error:
             raise ModelError(f"{self.path}: what it says of itself is damaged ({error})") from error
 
-    def graph(self, name: str) -> bytes:
-        """Raises ModelError when the file holds no such graph (it was made for another engine)."""
-        if name not in self.graphs:
-            raise ModelError(f"{self.path}: holds no {name}; it was made for another engine")
-        return self.graphs[name]
-
 
 def find_model(model: str | os.PathLike[str] | None) -> str:
     """The file behind a path or the name of a bundled model; None is the default model. Raises ModelError."""
@@ -93,7 +97,7 @@ def find_model(model: str | os.PathLike[str] | None) -> str:
     if os.path.isfile(path):
         return path
     if os.sep not in path:
-        for kind in (EVQA, ZIP, ""):
+        for kind in (EVQA, ONNX, TFLITE, ""):
             bundled = os.path.join(_BUNDLED, path + kind)
             if os.path.isfile(bundled):
                 return bundled
@@ -101,23 +105,40 @@ def find_model(model: str | os.PathLike[str] | None) -> str:
 
 
 def _bundled_names() -> str:
-    names = {file[: -len(kind)] for file in sorted(os.listdir(_BUNDLED)) for kind in (EVQA, ZIP) if file.endswith(kind)}
-    return ", ".join(sorted(names)) or "none"
+    found = (os.path.splitext(file) for file in os.listdir(_BUNDLED))
+    return ", ".join(sorted({name for name, kind in found if kind in (EVQA, ONNX, TFLITE)})) or "none"
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
     """Read a model file and check what it says of itself. Raises ModelError, naming what is wrong.
 
-    What an .evqa file computes with, and its SHA-256, is checked by the engine that opens it.
+    The kind is told by the content, not by the name. Beside half a model its other half is looked for. What a file
+    computes with, and the SHA-256 of an .evqa file, is checked by the engine that opens it.
     """
     path = find_model(model)
     try:
         with open(path, "rb") as stream:
-            if stream.read(len(_EVQA_MAGIC)) == _EVQA_MAGIC:
+            start = stream.read(len(_EVQA_MAGIC))
+            if start == _EVQA_MAGIC:
                 return _load_evqa(path, stream)
     except (OSError, ValueError, RecursionError, struct.error) as error:
         raise ModelError(f"{path}: not a readable model file ({error})") from error
-    return _load_zip(path)
+    return _load_described(path, TFLITE if start[4:8] == _TFLITE_MAGIC else ONNX)
+
+
+def describe(file: EvqaFile, part: str) -> bytes:
+    """The JSON text, in UTF-8, of the .onnx or .tflite file made of this part of an .evqa model."""
+    import json
+
+    sizes = file.sizes
+    fields = {
+        "format": FORMAT, "version": VERSION, "part": part, "name": str(file.about.get("name", "")),
+        "precision": PRECISIONS[sizes.precision], "side": sizes.side, "cells": sizes.cells,
+        "attention": bool(sizes.attention), "temperature": sizes.temperature, "pixel_zero": sizes.pixel_zero,
+        "pixel_scale": sizes.pixel_scale, "words": file.words, "answers": file.answers,
+    }  # fmt: skip
+    more = {name: value for name, value in file.about.items() if name not in fields}
+    return json.dumps({**fields, **more}, ensure_ascii=False).encode()
 
 
 def _load_evqa(path: str, stream: Any) -> ModelFile:
@@ -147,71 +168,99 @@ def _load_evqa(path: str, stream: Any) -> ModelFile:
         "side": side, "cells": cells, "attention": attention, "temperature": temperature,
         "words": words, "answers": answers,
     }  # fmt: skip
-    return _from_fields(path, EVQA, fields, {}, parts[b"ABOU"])
+    return _from_fields(path, EVQA, fields, {WHOLE: path}, parts[b"ABOU"])
 
 
-def _load_zip(path: str) -> ModelFile:
+def _load_described(path: str, kind: str) -> ModelFile:
+    """A file that holds its description as JSON, and its other half where it is one."""
+    details, fields = _read_fields(path, kind)
+    part = fields["part"]
+    files = {part: path}
+    if part != WHOLE:
+        wanted = HEAD if part == ENCODER else ENCODER
+        files[wanted] = other = _other_half(path, kind, part, wanted)
+        theirs = _read_fields(other, kind)[1]
+        if theirs["part"] != wanted:
+            raise ModelError(f"{other}: called the {wanted} of a model, but says that it is its {theirs['part']}")
+        differing = [name for name in sorted(_FIELDS - {"part"}) if theirs[name] != fields[name]]
+        if differing:
+            raise ModelError(f"{other}: not the {wanted} of {path}: they differ in {', '.join(differing)}")
+    return _from_fields(path, kind, fields, files, details)
+
+
+def _other_half(path: str, kind: str, part: str, wanted: str) -> str:
+    stem, ending = os.path.splitext(path)
+    if not stem.endswith(f".{part}"):
+        raise ModelError(f"{path}: the {part} of a model; call it NAME.{part}{kind}, and the other NAME.{wanted}{kind}")
+    other = f"{stem[: -len(part)]}{wanted}{ending}"
+    if not os.path.isfile(other):
+        raise ModelError(f"{path}: the {part} of a model, whose {wanted} is missing: {other}")
+    return other
+
+
+def _read_fields(path: str, kind: str) -> tuple[bytes, dict[str, Any]]:
+    """The JSON in an .onnx or .tflite file: as it stands, and read and checked. Raises ModelError."""
     import json
-    import zipfile
-    import zlib
 
+    details = _read_metadata(path, kind)
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(i.file_size for i in archive.infolist()) > _MAX_BYTES:
-                raise ModelError(f"{path}: larger than {_MAX_BYTES >> 20} MB when unpacked")
-            members = {i.filename: archive.read(i) for i in archive.infolist()}
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{path}: not a readable model file ({error})") from error
-    try:
-        details = members.pop("manifest.json")
-        manifest = json.loads(details)
-        if manifest["format"] != FORMAT:
-            raise ModelError(f"{path}: not a model of edge_vqa")
-        if manifest["version"] != VERSION:
-            raise ModelError(f"{path}: format version {manifest['version']}; this release reads version {VERSION}")
-        _check_sums(path, manifest["sha256"], members)
-        str(manifest["name"]), str(manifest["precision"])
-        return _from_fields(path, ZIP, manifest, members, details)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: the manifest is damaged or incomplete ({error!r})") from error
+        fields = json.loads(details)
+        json.dumps(fields, ensure_ascii=False).encode()  # half of a surrogate pair could not be printed
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: what it says of itself is not JSON ({error})") from error
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        raise ModelError(f"{path}: not a model of edge_vqa")
+    if fields.get("version") != VERSION:
+        raise ModelError(f"{path}: format version {fields.get('version')}; this release reads version {VERSION}")
+    missing = sorted(_FIELDS - set(fields))
+    if missing:
+        raise ModelError(f"{path}: does not say its {', '.join(missing)}")
+    _check_types(path, fields)
+    return details, fields
 
 
-def save_model(path: Path, about: dict[str, Any], graphs: dict[str, bytes]) -> None:
-    """Write a model file, whole or not at all. `about` has the manifest's fields; format, version, sums are added."""
-    import hashlib
-    import json
-    import zipfile
+def _read_metadata(path: str, kind: str) -> bytes:
+    if kind == ONNX:
+        from . import onnx_file
 
-    sums = {name: hashlib.sha256(data).hexdigest() for name, data in graphs.items()}
-    manifest = {"format": FORMAT, "version": VERSION, **about, "sha256": sums}
-    part = path.with_name(path.name + ".part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in {"manifest.json": json.dumps(manifest, ensure_ascii=False).encode(), **graphs}.items():
-            # A fixed date: the same model gives the same bytes.
-            archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), data)
-    part.replace(path)
+        return onnx_file.read_metadata(path)
+    from . import tflite_file
+
+    return tflite_file.read_metadata(path)
 
 
-def _check_sums(path: str, sums: dict[str, str], members: dict[str, bytes]) -> None:
-    import hashlib
+def _check_types(path: str, fields: dict[str, Any]) -> None:
+    """JSON may hold anything where a number or a text is wanted."""
+    wanted: dict[type, tuple[str, ...]] = {
+        str: ("part", "name", "precision"), int: ("side", "cells", "pixel_zero"), bool: ("attention",),
+        list: ("words", "answers"),
+    }  # fmt: skip
+    for kind, names in wanted.items():
+        for name in names:
+            if type(fields[name]) is not kind:
+                raise ModelError(f"{path}: {name} must be of the type {kind.__name__}, not {fields[name]!r:.80}")
+    for name in ("temperature", "pixel_scale"):
+        if type(fields[name]) not in (int, float) or not 0 < fields[name] < 1e30:
+            raise ModelError(f"{path}: {name} must be a number above 0, not {fields[name]!r:.80}")
+    for name in ("words", "answers"):
+        if not all(isinstance(text, str) and text and min(text) >= " " for text in fields[name]):
+            raise ModelError(f"{path}: {name} holds what is not a text, an empty text or a control character")
+    if fields["part"] not in PARTS or fields["precision"] not in PRECISIONS or not 0 <= fields["pixel_zero"] <= 255:
+        raise ModelError(f"{path}: impossible part, precision or pixel_zero")
 
-    if set(sums) != set(members):
-        raise ModelError(f"{path}: members do not match the manifest ({', '.join(sorted(set(sums) ^ set(members)))})")
-    for name, data in members.items():
-        if hashlib.sha256(data).hexdigest() != sums[name]:
-            raise ModelError(f"{path}: {name} is damaged (its SHA-256 is not the manifest's)")
 
-
-def _from_fields(path: str, kind: str, fields: dict[str, Any], graphs: dict[str, bytes], details: bytes) -> ModelFile:
-    side, cells = int(fields["side"]), int(fields["cells"])
-    answers, words = fields["answers"], fields["words"]
-    if not 1 <= side <= 4096 or not 1 <= cells <= side:
+def _from_fields(path: str, kind: str, fields: dict[str, Any], files: dict[str, str], details: bytes) -> ModelFile:
+    side, cells, temperature = fields["side"], fields["cells"], float(fields["temperature"])
+    if not 1 <= side <= 1024 or not 1 <= cells <= min(64, side):
         raise ModelError(f"{path}: impossible input size {side} or map size {cells}")
-    if not isinstance(answers, list) or not answers or not all(isinstance(t, str) for t in [*answers, *words]):
-        raise ModelError(f"{path}: answers and words must be lists of texts")
-    temperature = float(fields["temperature"])
+    if not fields["answers"]:
+        raise ModelError(f"{path}: knows no answers")
     if not 0.01 <= temperature <= 100:
         raise ModelError(f"{path}: impossible temperature {temperature}")
+    try:
+        vocabulary = Vocabulary(fields["words"])
+    except ValueError as error:
+        raise ModelError(f"{path}: its words are damaged ({error})") from error
     return ModelFile(
         path=path,
         kind=kind,
@@ -219,8 +268,8 @@ def _from_fields(path: str, kind: str, fields: dict[str, Any], graphs: dict[str,
         cells=cells,
         attention=bool(fields["attention"]),
         temperature=temperature,
-        vocabulary=Vocabulary(words),
-        answers=tuple(answers),
-        graphs=graphs,
+        vocabulary=vocabulary,
+        answers=tuple(fields["answers"]),
+        files=files,
         details=details,
     )

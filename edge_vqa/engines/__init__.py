@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import EngineError
-from ..model_file import EVQA, ZIP, ModelFile
+from ..model_file import EVQA, ONNX, TFLITE, ModelFile
 
 
 class Engine(Protocol):
@@ -37,7 +37,8 @@ class EngineKind(NamedTuple):
 
 ENGINES = {
     "native": EngineKind((EVQA,), "install a C++ compiler (Debian: apt install g++) and then edge_vqa again"),
-    "onnx": EngineKind((EVQA, ZIP), "pip install onnxruntime"),
+    "onnx": EngineKind((EVQA, ONNX), "pip install onnxruntime"),
+    "tflite": EngineKind((TFLITE,), "pip install ai-edge-litert"),
     "reference": EngineKind((EVQA,), "pip install numpy"),
 }
 """In order of preference."""

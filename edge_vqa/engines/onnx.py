@@ -10,7 +10,8 @@ import onnxruntime
 
 from ..errors import EngineError, ModelError
 from ..evqa_tensors import load_tensors
-from ..model_file import EVQA, ModelFile
+from ..model_file import ENCODER, EVQA, HEAD, WHOLE, ModelFile
+from ..onnx_file import cut, read_file
 from .onnx_graph import encoder_graph, head_graph
 
 
@@ -30,9 +31,9 @@ class OnnxEngine:
     def __init__(self, model: ModelFile, threads: int) -> None:
         self._side = model.side
         graphs = _graphs(model)
-        self._encoder = _session(model, "encoder.onnx", graphs["encoder.onnx"], threads)
+        self._encoder = _session(model, ENCODER, graphs[ENCODER], threads)
         # The head's matrices are too small to share out: a second thread costs more than it brings.
-        self._head = _session(model, "head.onnx", graphs["head.onnx"], 1)
+        self._head = _session(model, HEAD, graphs[HEAD], 1)
         _check_outputs(model, self._head)
 
     def encode(self, pixels: bytes) -> Any:
@@ -64,17 +65,22 @@ def _check_outputs(model: ModelFile, head: onnxruntime.InferenceSession) -> None
     for name, wanted in (("logits", [len(model.answers) + 1]), ("attention", [model.cells, model.cells])):
         got = shapes.get(name, [])[1:]
         if len(got) != len(wanted) or any(isinstance(g, int) and g != w for g, w in zip(got, wanted)):
-            raise ModelError(f"{model.path}: head.onnx gives {name} of {got}, the manifest says {wanted}")
+            raise ModelError(f"{model.path}: its head gives {name} of {got}, its metadata says {wanted}")
 
 
 def _graphs(model: ModelFile) -> dict[str, bytes]:
+    """The encoder's and the head's graph; a whole one is cut, so that a further question costs only the head."""
     if model.kind == EVQA:
         tensors = load_tensors(model.path)
-        return {"encoder.onnx": encoder_graph(tensors), "head.onnx": head_graph(tensors)}
-    return {name: model.graph(name) for name in ("encoder.onnx", "head.onnx")}
+        return {ENCODER: encoder_graph(tensors), HEAD: head_graph(tensors)}
+    if WHOLE not in model.files:
+        return {part: read_file(path) for part, path in model.files.items()}
+    path = model.files[WHOLE]
+    encoder, head = cut(path, read_file(path), "features", ("logits", "attention"))
+    return {ENCODER: encoder, HEAD: head}
 
 
-def _session(model: ModelFile, name: str, graph: bytes, threads: int) -> onnxruntime.InferenceSession:
+def _session(model: ModelFile, part: str, graph: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -84,4 +90,4 @@ def _session(model: ModelFile, name: str, graph: bytes, threads: int) -> onnxrun
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(f"{model.path}: onnxruntime cannot load {name}: {error}") from error
+        raise ModelError(f"{model.path}: onnxruntime cannot load its {part}: {error}") from error

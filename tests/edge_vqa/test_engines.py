@@ -9,7 +9,7 @@ from tiny_model import make_model
 
 from edge_vqa import EngineError, ModelError
 from edge_vqa.engines import ENGINES, open_engine
-from edge_vqa.model_file import DEFAULT, EVQA, ZIP, ModelFile, load_model
+from edge_vqa.model_file import DEFAULT, EVQA, ONNX, ModelFile, load_model
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *engines: str) -> None:
 
 @needs_native
 def test_the_native_engine_comes_first(tiny: ModelFile) -> None:
-    assert list(ENGINES) == ["native", "onnx", "reference"]
+    assert list(ENGINES) == ["native", "onnx", "tflite", "reference"]
     assert open_engine(None, tiny).name == "native"
 
 
@@ -47,7 +47,7 @@ def test_an_engine_asked_for_is_not_replaced(tiny: ModelFile, monkeypatch: pytes
 @pytest.mark.parametrize("name", ["native", "reference"])
 def test_an_engine_that_cannot_run_the_file_says_what_to_do(tiny: ModelFile, name: str) -> None:
     with pytest.raises(EngineError, match=r"cannot run .*run on onnx; python -m export.to_evqa"):
-        open_engine(name, tiny._replace(kind=ZIP))
+        open_engine(name, tiny._replace(kind=ONNX))
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1025])

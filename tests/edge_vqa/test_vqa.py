@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from edge_vqa import VQA, Answer, EngineError, ModelError, QuestionError
-from edge_vqa.engines import default_threads, open_engine
-from edge_vqa.model_file import DEFAULT, ZIP, ModelFile, find_model, load_model
+from edge_vqa.engines import default_threads
 from edge_vqa.question import strip_accents
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -95,23 +94,6 @@ def test_errors_are_typed(vqa: VQA) -> None:
         VQA(engine="abacus")
     with pytest.raises(EngineError, match="threads"):
         VQA(threads=0)
-
-
-@pytest.fixture(scope="module")
-def zipped() -> ModelFile:
-    return load_model(find_model(DEFAULT + ZIP))
-
-
-def test_an_engine_refuses_a_graph_that_is_none(zipped: ModelFile) -> None:
-    with pytest.raises(ModelError, match=r"cannot load encoder.onnx"):
-        open_engine("onnx", zipped._replace(graphs={**zipped.graphs, "encoder.onnx": b"nonsense"}))
-
-
-def test_a_head_that_does_not_fit_its_manifest_is_refused(zipped: ModelFile) -> None:
-    with pytest.raises(ModelError, match="the manifest says"):
-        open_engine("onnx", zipped._replace(answers=zipped.answers[:-1]))
-    with pytest.raises(ModelError, match="the manifest says"):
-        open_engine("onnx", zipped._replace(cells=6))
 
 
 def test_several_threads_share_one_model(vqa: VQA) -> None:
