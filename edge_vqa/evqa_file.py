@@ -18,15 +18,21 @@ from typing import Any, NamedTuple
 
 from .errors import ModelError
 
-MAGIC, VERSION = b"\x89EVQA\r\n\n", 1
+MAGIC, VERSION = b"\x89EVQA\r\n\n", 2
+INT8, FLOAT32 = 0, 1
+"""Sizes.precision."""
+PRECISIONS = ("int8", "float32")
+"""Their names, by number."""
+NO_BOUND = 3.4e38
+"""Conv.high, and with a minus Conv.low, of a float32 convolution that is not clamped."""
 ALIGNMENT = 64
 MAX_BYTES = 1 << 28
 _MAX_SIZE = 4096
 _MAX_MAP = 1 << 26
 _HEADER = struct.Struct("<8sIIQ8s32s")
 _ENTRY = struct.Struct("<4sIQQ")
-_MODL = struct.Struct("<10I2fifiI")
-_CONV = struct.Struct("<7I2i2Iifi2I3Q")
+_MODL = struct.Struct("<10I2fifiIfI")
+_CONV = struct.Struct("<7I2i2fififI3Q")
 _HEAD = struct.Struct("<iI23Q")
 _SECTIONS = ("ABOU", "WORD", "ANSW", "MODL", "CONV", "HEAD", "DATA")
 
@@ -62,24 +68,31 @@ class Sizes:
     features_zero: int
     place_scale: float
     pixel_zero: int
+    precision: int = INT8
+    """INT8 or FLOAT32."""
+    pixel_scale: float = 1 / 127.5
+    """A pixel p stands for (p - pixel_zero) * pixel_scale."""
 
     def tensors(self) -> dict[str, TensorShape]:
         """The head's tensors, in the order of the record HEAD; absent ones have no elements."""
+        real = self.precision == FLOAT32
+        weight = "<f4" if real else "|i1"
         c, h, j, g = self.channels, self.hidden, self.joint, self.glimpses
         a, gates = self.answers + 1, 4 * self.hidden
         shapes = {
-            "embedding": TensorShape("|u1", (self.words, self.embedding)),
+            "embedding": TensorShape("<f4" if real else "|u1", (self.words, self.embedding)),
             "place": TensorShape("<f4", (self.cells**2, c)),
-            "lstm_x": TensorShape("|i1", (gates, self.embedding)),
-            "lstm_x_scale": TensorShape("<f4", (gates,)),
-            "lstm_h": TensorShape("|i1", (gates, h)),
-            "lstm_h_scale": TensorShape("<f4", (gates,)),
+            "lstm_x": TensorShape(weight, (gates, self.embedding)),
+            "lstm_x_scale": TensorShape("<f4", (0 if real else gates,)),
+            "lstm_h": TensorShape(weight, (gates, h)),
+            "lstm_h_scale": TensorShape("<f4", (0 if real else gates,)),
             "lstm_bias": TensorShape("<f4", (gates,)),
         }
 
         def dense(name: str, rows: int, columns: int) -> None:
-            shapes[name] = TensorShape("|i1", (rows, columns))
-            shapes[f"{name}_scale"] = shapes[f"{name}_bias"] = TensorShape("<f4", (rows,))
+            shapes[name] = TensorShape(weight, (rows, columns))
+            shapes[f"{name}_scale"] = TensorShape("<f4", (0 if real else rows,))
+            shapes[f"{name}_bias"] = TensorShape("<f4", (rows,))
 
         dense("scale", c, h)
         dense("shift", c, h)
@@ -103,20 +116,23 @@ class Conv:
     out_side: int
     in_zero: int
     out_zero: int
-    low: int
-    high: int
+    low: float
+    """In steps of the output where that is int8, then a whole number."""
+    high: float
     residual: int = -1
     residual_scale: float = 0.0
     residual_zero: int = 0
+    out_scale: float = 1.0
+    """What one step of the output stands for."""
 
-    def tensors(self, number: int) -> dict[str, TensorShape]:
-        """The tensors of the convolution with this number."""
-        k = self.kernel
+    def tensors(self, number: int, precision: int = INT8) -> dict[str, TensorShape]:
+        """The tensors of the convolution with this number; absent ones have no elements."""
+        k, real = self.kernel, precision == FLOAT32
         weights = (k, k, self.outputs) if self.depthwise else (self.outputs, k, k, self.inputs)
         return {
-            f"conv{number}.weights": TensorShape("|i1", weights),
-            f"conv{number}.bias": TensorShape("<i4", (self.outputs,)),
-            f"conv{number}.scale": TensorShape("<f4", (self.outputs,)),
+            f"conv{number}.weights": TensorShape("<f4" if real else "|i1", weights),
+            f"conv{number}.bias": TensorShape("<f4" if real else "<i4", (self.outputs,)),
+            f"conv{number}.scale": TensorShape("<f4", (0 if real else self.outputs,)),
         }
 
 
@@ -138,7 +154,7 @@ class EvqaFile:
         """Every tensor that the file holds, by name, in the order of the records."""
         shapes: dict[str, TensorShape] = {}
         for number, conv in enumerate(self.convs):
-            shapes |= conv.tensors(number)
+            shapes |= conv.tensors(number, self.sizes.precision)
         shapes |= self.sizes.tensors()
         return {name: shape for name, shape in shapes.items() if shape.bytes}
 
@@ -173,6 +189,8 @@ def parse_evqa(path: Path, data: bytes, verify: bool = True) -> EvqaFile:
     convs, conv_offsets = _read_convs(path, sizes, content["CONV"])
     embedding_zero, head_offsets = _read_head(path, sizes, content["HEAD"])
     about = _read_about(path, content["ABOU"])
+    named = PRECISIONS[sizes.precision]
+    _require(path, about.get("precision", named) == named, f"{named}, but ABOU says {about.get('precision')}")
     file = EvqaFile(path, about, words, answers, sizes, convs, embedding_zero, {**conv_offsets, **head_offsets})
     start, length = sections["DATA"]
     for name, shape in file.tensors().items():
@@ -217,17 +235,19 @@ def _lay_out(model: EvqaFile, tensors: Mapping[str, bytes]) -> bytes:
         starts[name] = at = _aligned(at)
         at += length
     starts["DATA"] = at = _aligned(at)
-    offsets = dict.fromkeys([*model.tensors(), *s.tensors()], 0)
+    every = [name for n, conv in enumerate(model.convs) for name in conv.tensors(n)]
+    offsets = dict.fromkeys([*every, *s.tensors()], 0)
     for name, shape in model.tensors().items():
         offsets[name] = at = _aligned(at)
         at += shape.bytes
     lengths["DATA"] = at - starts["DATA"]
     modl = (
         s.side, s.cells, s.channels, s.words, s.answers, s.attention, s.glimpses, s.embedding, s.hidden, s.joint,
-        s.temperature, s.features_scale, s.features_zero, s.place_scale, s.pixel_zero, 0,
+        s.temperature, s.features_scale, s.features_zero, s.place_scale, s.pixel_zero,
+        s.precision, s.pixel_scale, 0,
     )  # fmt: skip
     convs = [
-        _CONV.pack(*vars(conv).values(), 0, 0, *(offsets[name] for name in conv.tensors(n)))
+        _CONV.pack(*vars(conv).values(), 0, *(offsets[name] for name in conv.tensors(n)))
         for n, conv in enumerate(model.convs)
     ]
     head = _HEAD.pack(model.embedding_zero, 0, *(offsets[name] for name in s.tensors()))
@@ -315,8 +335,12 @@ def _read_sizes(path: Path, data: bytes) -> Sizes:
     fine = s.attention in (0, 1) and s.attention <= s.glimpses <= 7 * s.attention
     _require(path, fine, f"impossible attention {s.attention} with {s.glimpses} glimpses")
     _require(path, 0.01 <= s.temperature <= 100, f"impossible temperature {s.temperature}")
-    _require(path, _is_scale(s.features_scale, s.place_scale), "MODL holds a scale that is not a number above 0")
+    scales = (s.features_scale, s.place_scale, s.pixel_scale)
+    _require(path, _is_scale(*scales), "MODL holds a scale that is not a number above 0")
     _require(path, _is_byte(s.features_zero, s.pixel_zero), "MODL holds a zero point that is not 0 to 255")
+    _require(path, s.precision in (INT8, FLOAT32), f"precision {s.precision} is neither int8 (0) nor float32 (1)")
+    fine = s.precision == INT8 or (s.features_scale, s.features_zero, s.place_scale) == (1, 0, 1)
+    _require(path, fine, "a float32 model whose features have a scale or a zero point")
     return s
 
 
@@ -335,12 +359,16 @@ def _read_convs(path: Path, sizes: Sizes, data: bytes) -> tuple[tuple[Conv, ...]
     offsets: dict[str, int] = {}
     given = (3, sizes.side, sizes.pixel_zero)
     for number, values in enumerate(_CONV.iter_unpack(data)):
-        conv = Conv(*values[:14])
-        problem = "damaged" if any(values[14:16]) else _problem(conv, convs, given)
+        conv = Conv(*values[:15])
+        problem = "damaged" if values[15] else _problem(conv, convs, given) or _number_problem(conv, sizes)
         _require(path, not problem, f"convolution {number}: {problem}")
         given = (conv.outputs, conv.out_side, conv.out_zero)
         convs.append(conv)
-        offsets |= zip(conv.tensors(number), values[16:])
+        shapes = conv.tensors(number, sizes.precision)
+        own = dict(zip(shapes, values[16:]))
+        absent = [own.pop(name) for name, shape in shapes.items() if not shape.bytes]
+        _require(path, not any(absent), f"convolution {number}: float32 sums have no scale")
+        offsets |= own
     last = convs[-1]
     fine = (last.outputs, last.out_side) == (sizes.channels, sizes.cells)
     _require(path, fine, f"the last convolution gives {last.outputs} channels of {last.out_side} x {last.out_side}")
@@ -359,10 +387,21 @@ def _problem(c: Conv, before: list[Conv], given: tuple[int, int, int]) -> str | 
         (c.out_side * c.stride in (c.in_side, c.in_side + c.stride - 1), f"side {c.in_side} becomes {c.out_side}"),
         (c.out_side**2 * c.outputs <= _MAX_MAP, "gives too large a map"),
         (_is_byte(c.in_zero, c.out_zero, c.residual_zero), "zero points are 0 to 255"),
-        (0 <= c.low <= c.high <= 255, f"bounds {c.low} and {c.high}"),
+        (_is_scale(c.out_scale), f"a step of {c.out_scale}"),
         (c.residual == -1 or _fits(c, before), f"cannot add the output of convolution {c.residual}"),
     )
     return next((what for fine, what in checks if not fine), None)
+
+
+def _number_problem(c: Conv, sizes: Sizes) -> str | None:
+    """What is wrong with a convolution's bounds, zero points and scales for the model's precision."""
+    if sizes.precision == INT8:
+        fine = 0 <= c.low <= c.high <= 255 and c.low == int(c.low) and c.high == int(c.high)
+        return None if fine else f"bounds {c.low:g} and {c.high:g}"
+    if not -math.inf < c.low <= c.high < math.inf:
+        return f"bounds {c.low:g} and {c.high:g}"
+    plain = (c.out_zero, c.residual_zero, c.out_scale) == (0, 0, 1) and (c.residual == -1 or c.residual_scale == 1)
+    return None if plain else "float32, but with a scale or a zero point"
 
 
 def _fits(c: Conv, before: list[Conv]) -> bool:
@@ -377,7 +416,8 @@ def _read_head(path: Path, sizes: Sizes, data: bytes) -> tuple[int, dict[str, in
     embedding_zero, zero, *values = _HEAD.unpack(data)
     _require(path, zero == 0 and _is_byte(embedding_zero), "HEAD is damaged")
     shapes = sizes.tensors()
+    _require(path, sizes.precision == INT8 or embedding_zero == 0, "float32, but its embedding has a zero point")
     offsets = dict(zip(shapes, values))
     absent = [offsets.pop(name) for name, shape in shapes.items() if not shape.bytes]
-    _require(path, not any(absent), "HEAD names scores, but the model has no attention")
+    _require(path, not any(absent), "HEAD names scores without attention, or scales of float32")
     return embedding_zero, offsets

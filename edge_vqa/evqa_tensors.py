@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ModelError
-from .evqa_file import Conv, EvqaFile, parse_evqa, read_content, write_evqa
+from .evqa_file import INT8, Conv, EvqaFile, parse_evqa, read_content, write_evqa
 
 Array = np.ndarray[Any, Any]
 
@@ -47,13 +47,18 @@ def save_tensors(path: Path, file: EvqaFile, tensors: dict[str, Array]) -> None:
 
 
 def check_tensors(file: EvqaFile, tensors: dict[str, Array]) -> None:
-    """Raises ModelError where a value is not finite, a scale not above 0, or a sum could leave its type."""
+    """Raises ModelError where a value is not finite, a scale not above 0, or a sum of int8 could leave its type."""
     for name, array in tensors.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ModelError(f"{file.path}: {name} holds values that are not numbers")
         _require(file, array.dtype != np.int8 or bool((array != -128).all()), f"{name}: a weight is -128")
         if name.endswith("_scale") or (name.startswith("conv") and name.endswith(".scale")):
             _require(file, bool((array > 0).all()), f"{name} holds a scale that is not above 0")
+    if file.sizes.precision == INT8:
+        _check_sums(file, tensors)
+
+
+def _check_sums(file: EvqaFile, tensors: dict[str, Array]) -> None:
     for number, conv in enumerate(file.convs):
         weights, bias, scale = (tensors[f"conv{number}.{part}"] for part in ("weights", "bias", "scale"))
         bound = accumulator_bound(conv, weights, bias)

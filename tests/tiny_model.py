@@ -1,6 +1,6 @@
-"""Small valid `.evqa` files with random weights, made with NumPy alone.
+"""Small valid `.evqa` files with random weights, int8 or float32, made with NumPy alone.
 
-`PYTHONPATH=. python tests/tiny_model.py FOLDER` writes one of each kind. Scales are chosen so that activations
+`PYTHONPATH=. python tests/tiny_model.py FOLDER` writes two of each kind. Scales are chosen so that activations
 neither vanish nor saturate everywhere; the answers mean nothing.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge_vqa.evqa_file import Conv, EvqaFile, Sizes
+from edge_vqa.evqa_file import FLOAT32, INT8, NO_BOUND, PRECISIONS, Conv, EvqaFile, Sizes
 from edge_vqa.evqa_tensors import save_tensors
 
 
@@ -86,43 +86,75 @@ class Random:
         return (total / (1 << 16) - 6) * deviation
 
 
-def make_model(path: Path, kind: str, seed: int = 0) -> Path:
-    """Write the model of this kind and seed; returns `path`."""
+def make_model(path: Path, kind: str, seed: int = 0, precision: int = INT8) -> Path:
+    """Write the model of this kind, seed and precision; returns `path`."""
     rng = Random(seed)
     k = KINDS[kind]
+    real = precision == FLOAT32
     tensors: dict[str, Any] = {}
     convs: list[Conv] = []
     shape = (3, k.side, 128)
     for layer in k.layers:
-        conv = _conv(rng, convs, shape, layer)
-        _fill_conv(rng, tensors, conv, len(convs))
+        conv = (_float_conv if real else _conv)(rng, convs, shape, layer)
+        (_fill_float_conv if real else _fill_conv)(rng, tensors, conv, len(convs))
         convs.append(conv)
         shape = (conv.outputs, conv.out_side, conv.out_zero)
     sizes = Sizes(
         side=k.side, cells=shape[1], channels=shape[0], words=len(k.words) + 2, answers=len(k.answers),
         attention=int(k.attention), glimpses=k.glimpses if k.attention else 0, embedding=k.embedding, hidden=k.hidden,
-        joint=k.joint, temperature=1.25, features_scale=0.05, features_zero=9, place_scale=0.75, pixel_zero=128,
+        joint=k.joint, temperature=1.25, features_scale=1.0 if real else 0.05, features_zero=0 if real else 9,
+        place_scale=1.0 if real else 0.75, pixel_zero=128, precision=precision,
     )  # fmt: skip
-    _fill_head(rng, tensors, sizes)
-    about = {"name": f"tiny-{kind}", "precision": "int8", "licence": "MIT"}
-    file = EvqaFile(path, about, k.words, k.answers, sizes, tuple(convs), embedding_zero=113)
+    if not real:
+        convs = _with_out_scales(convs, sizes)
+    (_fill_float_head if real else _fill_head)(rng, tensors, sizes)
+    about = {"name": f"tiny-{kind}", "precision": PRECISIONS[precision], "licence": "MIT"}
+    file = EvqaFile(path, about, k.words, k.answers, sizes, tuple(convs), embedding_zero=0 if real else 113)
     save_tensors(path, file, tensors)
     return path
 
 
 def _conv(rng: Random, before: list[Conv], shape: tuple[int, int, int], layer: tuple[str, int, int, int]) -> Conv:
     """Linear (zero point inside) where a pointwise one narrows or adds, else clamped below at its zero point 0."""
+    linear = _is_linear(shape, layer)
+    plain = _shape(before, shape, layer)
+    return replace(
+        plain, out_zero=int(rng.integers(100, 150)) if linear else 0,
+        high=255 if linear else int(rng.integers(200, 256)),
+        residual_scale=float(np.float32(rng.uniform(0.5, 1))) if plain.residual >= 0 else 0.0,
+        residual_zero=before[plain.residual].out_zero if plain.residual >= 0 else 0,
+    )  # fmt: skip
+
+
+def _float_conv(rng: Random, before: list[Conv], shape: tuple[int, int, int], layer: tuple[str, int, int, int]) -> Conv:
+    """Without bounds where a pointwise one narrows or adds, else clamped to 0 to 6."""
+    plain = _shape(before, shape, layer)
+    low, high = (-NO_BOUND, NO_BOUND) if _is_linear(shape, layer) else (0.0, 6.0)
+    return replace(plain, low=low, high=high, residual_scale=1.0 if plain.residual >= 0 else 0.0)
+
+
+def _is_linear(shape: tuple[int, int, int], layer: tuple[str, int, int, int]) -> bool:
+    kind, outputs, _, back = layer
+    return kind == "p" and (outputs < shape[0] or back > 0)
+
+
+def _shape(before: list[Conv], shape: tuple[int, int, int], layer: tuple[str, int, int, int]) -> Conv:
     kind, outputs, stride, back = layer
     inputs, side, zero = shape
-    linear = kind == "p" and (outputs < inputs or back > 0)
-    residual = len(before) - back if back else -1
     return Conv(
         depthwise=int(kind == "d"), kernel=1 if kind == "p" else 3, stride=stride, inputs=inputs, outputs=outputs,
-        in_side=side, out_side=-(-side // stride), in_zero=zero, out_zero=int(rng.integers(100, 150)) if linear else 0,
-        low=0, high=255 if linear else int(rng.integers(200, 256)), residual=residual,
-        residual_scale=float(np.float32(rng.uniform(0.5, 1))) if back else 0.0,
-        residual_zero=before[residual].out_zero if back else 0,
+        in_side=side, out_side=-(-side // stride), in_zero=zero, out_zero=0, low=0, high=255,
+        residual=len(before) - back if back else -1,
     )  # fmt: skip
+
+
+def _with_out_scales(convs: list[Conv], sizes: Sizes) -> list[Conv]:
+    """Steps of the outputs in which residual_scale and place_scale are the ratios they stand for."""
+    scales: list[float] = []
+    for number, conv in enumerate(convs):
+        scales.append(scales[conv.residual] / conv.residual_scale if conv.residual >= 0 else 0.02 + number / 1000)
+    factor = sizes.features_scale * sizes.place_scale / scales[-1]
+    return [replace(conv, out_scale=float(np.float32(s * factor))) for conv, s in zip(convs, scales)]
 
 
 def _fill_conv(rng: Random, tensors: dict[str, Any], conv: Conv, number: int) -> None:
@@ -136,6 +168,14 @@ def _fill_conv(rng: Random, tensors: dict[str, Any], conv: Conv, number: int) ->
             tensors[name] = rng.normal(spread / 2, shape.shape).astype(np.int32)
         else:
             tensors[name] = (rng.uniform(30, 60, shape.shape) / spread).astype(np.float32)
+
+
+def _fill_float_conv(rng: Random, tensors: dict[str, Any], conv: Conv, number: int) -> None:
+    terms = conv.kernel**2 * (1 if conv.depthwise else conv.inputs)
+    size = math.sqrt(2 / terms) / (64 if number == 0 else 1)  # pixels lie around 0, 64 away
+    shapes = conv.tensors(number, FLOAT32)
+    for part, deviation in (("weights", size), ("bias", 0.5)):
+        tensors[f"conv{number}.{part}"] = rng.normal(deviation, shapes[f"conv{number}.{part}"].shape).astype(np.float32)
 
 
 def _weights(rng: Random, shape: tuple[int, ...]) -> Any:
@@ -162,11 +202,22 @@ def _fill_head(rng: Random, tensors: dict[str, Any], sizes: Sizes) -> None:
     tensors["head.scale_bias"] = tensors["head.scale_bias"] + np.float32(1)
 
 
+def _fill_float_head(rng: Random, tensors: dict[str, Any], sizes: Sizes) -> None:
+    for name, shape in sizes.tensors().items():
+        part = name.split(".")[1]
+        if not part.endswith("_scale"):
+            plain = part.endswith("_bias") or part in ("place", "embedding")
+            deviation = 0.5 if plain else 1 / math.sqrt(shape.shape[-1])
+            tensors[name] = rng.normal(deviation, shape.shape).astype(np.float32)
+    tensors["head.scale_bias"] = tensors["head.scale_bias"] + np.float32(1)
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
-        print(make_model(folder / f"tiny-{kind}.evqa", kind))
+        for precision, name in enumerate(PRECISIONS):
+            print(make_model(folder / f"tiny-{kind}-{name}.evqa", kind, precision=precision))
 
 
 if __name__ == "__main__":

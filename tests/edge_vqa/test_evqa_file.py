@@ -19,7 +19,7 @@ from edge_vqa.evqa_tensors import load_tensors, save_tensors  # noqa: E402
 
 SECTIONS = ("ABOU", "WORD", "ANSW", "MODL", "CONV", "HEAD", "DATA")
 MODL = [*(f.name for f in fields(Sizes)), "reserved"]
-CONV = [*(f.name for f in fields(Conv)), "reserved0", "reserved1"]
+CONV = [*(f.name for f in fields(Conv)), "reserved"]
 CONV_BYTES = 88
 
 
@@ -74,7 +74,7 @@ def test_what_is_written_is_read(tmp_path: Path, kind: str) -> None:
 def test_the_layout_is_the_documented_one(original: bytes) -> None:
     """Read with nothing but the offsets of docs/evqa-format.md."""
     assert original[:8] == bytes.fromhex("89 45 56 51 41 0D 0A 0A")
-    assert struct.unpack_from("<IIQ8s", original, 8) == (1, 7, len(original), bytes(8))
+    assert struct.unpack_from("<IIQ8s", original, 8) == (2, 7, len(original), bytes(8))
     assert original[32:64] == hashlib.sha256(original[64:]).digest()
     names = [original[at : at + 4].decode() for at in range(64, 64 + 7 * 24, 24)]
     assert tuple(names) == SECTIONS
@@ -82,9 +82,10 @@ def test_the_layout_is_the_documented_one(original: bytes) -> None:
     start, length = place(original, "ANSW")
     assert original[start : start + length].decode() == "có\nkhông\ncơm tấm\n"
     start, length = place(original, "MODL")
-    assert length == 64
+    assert length == 72
     assert struct.unpack_from("<10I", original, start) == (64, 2, 56, 5, 3, 1, 2, 12, 24, 40)
     assert struct.unpack_from("<f", original, start + 40) == (1.25,)
+    assert struct.unpack_from("<iIf", original, start + 56) == (128, 0, float(np.float32(1 / 127.5)))
     assert place(original, "CONV")[1] == CONV_BYTES * 22
     assert place(original, "HEAD")[1] == 8 + 23 * 8
 
@@ -92,7 +93,7 @@ def test_the_layout_is_the_documented_one(original: bytes) -> None:
 @pytest.mark.parametrize(
     ("at", "value", "match"),
     [
-        (0, b"P", "not an .evqa"), (8, b"\2", "version 2"), (12, b"\6", "header is damaged"),
+        (0, b"P", "not an .evqa"), (8, b"\1", "version 1; this release reads"), (12, b"\6", "header is damaged"),
         (16, b"\0", "truncated or damaged"), (24, b"\1", "header is damaged"), (64, b"X", "XBOU"),
         (64 + 24, b"ABOU", "unknown or twice"), (64 + 4, b"\1", "unknown or twice"),
         (64 + 8, b"\1", "outside the file"), (64 + 15, b"\xff", "outside the file"),
@@ -112,7 +113,7 @@ def test_header_and_sections(file: Path, original: bytes, at: int, value: bytes,
         ("temperature", (0.0, -1.0, 0.009, 101.0, float("nan"), float("inf"))),
         ("features_scale", (0.0, -1.0, float("nan"), float("inf"))), ("features_zero", (-1, 256)),
         ("place_scale", (0.0, -1.0, 1e5, float("nan"), float("inf"))), ("pixel_zero", (-1, 127, 256)),
-        ("reserved", (1, -1)),
+        ("precision", (1, 2, -1)), ("pixel_scale", (0.0, -1.0, float("nan"), float("inf"))), ("reserved", (1, -1)),
     ],
 )  # fmt: skip
 def test_sizes(file: Path, original: bytes, field: str, values: tuple[float, ...]) -> None:
@@ -131,7 +132,7 @@ def test_attention_and_scores_go_together(file: Path, tmp_path: Path, original: 
     start, _ = place(original, "MODL")
     off = changed(original, start + 4 * MODL.index("attention"), number(0))
     refuses(file, off, "glimpses")
-    refuses(file, changed(off, start + 4 * MODL.index("glimpses"), number(0)), "no attention")
+    refuses(file, changed(off, start + 4 * MODL.index("glimpses"), number(0)), "without attention")
     plain = make_model(tmp_path / "plain.evqa", "mobile").read_bytes()
     start, _ = place(plain, "MODL")
     refuses(file, changed(plain, start + 4 * MODL.index("glimpses"), number(1)), "glimpses")
@@ -145,9 +146,10 @@ CONVOLUTION = 8  # a pointwise one with a residual
     [
         ("depthwise", (1, 2, -1)), ("kernel", (0, 2, 5, -1)), ("stride", (0, 2, 3, -1)), ("inputs", (0, 71, -1)),
         ("outputs", (0, 23, 1 << 30, -1)), ("in_side", (0, 15, 17, -1)), ("out_side", (0, 15, 17, -1)),
-        ("in_zero", (-1, 1, 256)), ("out_zero", (-1, 256, 99)), ("low", (256, -1)), ("high", (256, -1)),
+        ("in_zero", (-1, 1, 256)), ("out_zero", (-1, 256, 99)), ("low", (256.0, -1.0, 0.5, float("nan"))),
+        ("high", (256.0, -1.0, 254.5, float("nan"), float("inf"))), ("out_scale", (0.0, -1.0, float("nan"))),
         ("residual", (-2, 6, 7, 8, 9, 0, 1 << 30)), ("residual_scale", (0.0, -1.0, 2e4, float("nan"), float("inf"))),
-        ("residual_zero", (-1, 256, 99)), ("reserved0", (1,)), ("reserved1", (-1,)),
+        ("residual_zero", (-1, 256, 99)), ("reserved", (1, -1)),
     ],
 )  # fmt: skip
 def test_convolutions(file: Path, original: bytes, field: str, values: tuple[float, ...]) -> None:
@@ -160,7 +162,7 @@ def test_convolutions(file: Path, original: bytes, field: str, values: tuple[flo
 def test_bounds_are_in_order(file: Path, original: bytes) -> None:
     start, _ = place(original, "CONV")
     at = start + 4 * CONV.index("low")
-    refuses(file, changed(original, at, number(200) + number(100)), "bounds 200 and 100")
+    refuses(file, changed(original, at, number(200.0) + number(100.0)), "bounds 200 and 100")
 
 
 def test_a_depthwise_convolution_keeps_its_channels_and_adds_nothing(file: Path, original: bytes) -> None:
