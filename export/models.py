@@ -38,6 +38,10 @@ class Shape:
     glimpses: int = 2
     dropout: float = 0.3
     embedding_dropout: float = 0.1
+    multiplier: float = 1.0
+    """MobileNetV2's width multiplier: its channels times this, rounded to multiples of 8 (Sandler et al. 2018)."""
+    last: int = 1280
+    """Channels of MobileNetV2's last 1x1 convolution, before the projection."""
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -89,7 +93,9 @@ class Encoder(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         if shape.name.startswith("mobilenetv2"):
-            self.backbone, channels = mobilenet_v2(weights=None).features, 1280
+            self.backbone, channels = mobilenet_v2(weights=None, width_mult=shape.multiplier).features, shape.last
+            before = self.backbone[-1][0].in_channels
+            self.backbone[-1] = conv_bn_relu6(before, shape.last, kernel=1)
         else:
             self.backbone, channels = plain_cnn(), 256
         self.project = conv_bn_relu6(channels, shape.width, kernel=1)
@@ -146,7 +152,10 @@ class Head(nn.Module):
         return states.gather(1, last).squeeze(1)
 
     def forward(self, features: Tensor, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        state = self.read(ids, lengths)
+        return self.reply(features, self.read(ids, lengths))
+
+    def reply(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [N, answers + 1] and attention [N, h, w] for pictures [N, C, h, w] and questions read [N, hidden]."""
         cells = features.flatten(2)
         scale, shift = self.scale(state).unsqueeze(-1), self.shift(state).unsqueeze(-1)
         if self.attention:

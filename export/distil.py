@@ -1,0 +1,317 @@
+"""python -m export.distil --config export/configs/tiny.toml --data FOLDER [--out RUN]
+
+Trains a small network to see and to answer as a large one does (Hinton et al. 2015; Romero et al. 2015, "FitNets").
+The teacher looks once at some augmented views of every picture; what it saw is kept on disk and serves every student.
+A student starts as the teacher cut down (export/slim.py) or as another student, and minimises
+
+    mimic    mean over channels of E[(s - t)^2] / Var[t], s and t the projected features of student and teacher
+    soft     KL divergence from the teacher's answers to the student's, both at temperature 2
+    hard     cross-entropy with the true answer
+
+and ends with the head alone on the frozen encoder. The result is a run folder like those of export.train.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import tomllib
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from edge_vqa.errors import DataError, EdgeVQAError
+
+from .augment import blend, relight
+from .config import Loss
+from .data import Dataset, load_dataset
+from .frozen import train_head
+from .models import Network, Shape
+from .run_folder import RunFolder
+from .scoring import accuracy_on
+from .slim import slim_encoder
+from .views import Batch, Collate, EpochOrder, Labels, Pictures, Views
+
+log = logging.getLogger("export.distil")
+
+TEMPERATURE = 2.0
+_SEED = 54321
+_BATCH = 48
+
+
+@dataclass(frozen=True)
+class Student:
+    """What a student is and how long it learns."""
+
+    side: int = 224
+    sizes: dict[str, Any] = field(default_factory=dict)
+    """Overrides of the teacher's models.Shape. With the teacher's head sizes it starts with the teacher's head."""
+    start: str = "teacher"
+    """'teacher' (cut down), or the run folder of a network of the same sizes."""
+    epochs: int = 20
+    rate: float = 2e-3
+    head_rate: float = 5e-4
+    head_epochs: int = 4
+    mimic: float = 2.0
+    soft: float = 1.0
+    hard: float = 0.3
+    average: float = 0.995
+    """Decay a step of the running average of the weights, which is what is evaluated and kept."""
+    seed: int = 0
+
+
+class TeacherViews:
+    """Augmented views of the training pictures and what the teacher saw in them, in files of one folder.
+
+    pixels [copies, pictures, 3, side, side] uint8; seen [copies, pictures, C, h, w] float16, before positions.
+    """
+
+    def __init__(self, teacher: RunFolder, dataset: Dataset, folder: Path, copies: int) -> None:
+        self.run = teacher
+        self.network, self.vocabulary, self.answers, self.side = teacher.load()
+        self.copies, self.count = copies, len(dataset.images("train"))
+        self.collate = Collate(Labels.of(dataset), self.side // 32)
+        key = hashlib.sha256(teacher.weights.read_bytes() + repr((copies, self.count)).encode()).hexdigest()
+        self.folder = folder / key[:16]
+        if not (self.folder / "whole").is_file():
+            self._fill(dataset)
+        self.pixels = np.load(self.folder / "pixels.npy", mmap_mode="r")
+        self.seen = np.load(self.folder / "seen.npy", mmap_mode="r")
+        self.questions: list[list[Any]] = torch.load(self.folder / "questions.pt", weights_only=False)
+        """What Views gives for each view, without the pixels."""
+        self.variance = torch.from_numpy(np.asarray(self.seen[0])).float().var((0, 2, 3)).clamp_min(1e-3)
+        """[C]: of each projected feature."""
+
+    @torch.inference_mode()
+    def _fill(self, dataset: Dataset) -> None:
+        config = self.run.config()
+        augment = replace(config.augment, crop=0.4, rephrase=0.8)
+        pictures = Pictures(dataset.image_paths, dataset.images("train"), config.store)
+        views = Views(dataset, "train", pictures, self.vocabulary, self.answers, augment, self.side, _SEED)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        cells, width = self.side // 32, self.network.shape.width
+        shape = (self.copies, self.count)
+        create = np.lib.format.open_memmap
+        pixels = create(self.folder / "pixels.npy", "w+", np.uint8, (*shape, 3, self.side, self.side))
+        seen = create(self.folder / "seen.npy", "w+", np.float16, (*shape, width, cells, cells))
+        questions: list[list[Any]] = [[] for _ in range(self.copies)]
+        generator = torch.Generator().manual_seed(_SEED)
+        for copy in range(self.copies):
+            for chosen in torch.arange(self.count).split(32):
+                items = [views[copy, i] for i in chosen.tolist()]
+                changed = blend(torch.stack([i[0] for i in items]).float(), augment.blend, generator)
+                changed = relight(changed, augment.light, generator).round()
+                pixels[copy, chosen] = changed.to(torch.uint8).numpy()
+                changed = changed.contiguous(memory_format=torch.channels_last)
+                seen[copy, chosen] = self.network.encoder.see(changed).half().numpy()
+                questions[copy] += [(torch.empty(0), *item[1:]) for item in items]
+            log.info("the teacher has seen view %d of %d", copy + 1, self.copies)
+        pixels.flush()
+        seen.flush()
+        torch.save(questions, self.folder / "questions.pt")
+        (self.folder / "whole").touch()
+
+    def batches(self, epoch: int, seed: int, side: int) -> Iterator[tuple[Tensor, Tensor, Batch]]:
+        """Pixels [B,3,side,side] float, what the teacher saw [B,C,h,w], the questions; the next views each epoch."""
+        order = EpochOrder(self.count, _BATCH, seed, 0, 1)
+        order.epoch = epoch
+        copy = epoch % self.copies
+        for keys in order:
+            chosen = [i for _, i in keys]
+            pixels = torch.from_numpy(self.pixels[copy, chosen]).float().contiguous(memory_format=torch.channels_last)
+            batch = self.collate([self.questions[copy][i] for i in chosen])
+            yield resized(pixels, side), torch.from_numpy(self.seen[copy, chosen]).float(), batch
+
+
+def resized(maps: Tensor, side: int) -> Tensor:
+    """[B,C,h,w] -> [B,C,side,side], bilinear over the area that shrinks into each value."""
+    if maps.shape[-1] == side:
+        return maps
+    return F.interpolate(maps, (side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
+class _SeenByStudent:
+    """The views' features as a frozen student computes them: what export.frozen.train_head takes."""
+
+    def __init__(self, views: TeacherViews, network: Network, side: int, copies: int) -> None:
+        self.views, self.count, self.copies = views, views.count, copies
+        cells = side // 32
+        self.features = torch.empty(copies, self.count, network.shape.width, cells, cells, dtype=torch.float16)
+        self.collate = Collate(views.collate.labels, cells)
+        network.eval()
+        with torch.inference_mode():
+            for copy in range(copies):
+                for chosen in torch.arange(self.count).split(48):
+                    pixels = resized(torch.from_numpy(views.pixels[copy, chosen.numpy()]).float(), side)
+                    pixels = pixels.contiguous(memory_format=torch.channels_last)
+                    self.features[copy, chosen] = network.encoder(pixels).half()
+
+    def batches(self, epoch: int, seed: int, size: int) -> Iterator[tuple[Tensor, Batch]]:
+        """As FrozenViews.batches."""
+        order = EpochOrder(self.count, size, seed, 0, 1)
+        order.epoch = epoch
+        copy = epoch % self.copies
+        for keys in order:
+            chosen = [i for _, i in keys]
+            batch = self.collate([self.views.questions[copy][i] for i in chosen])
+            yield self.features[copy, chosen].float(), batch
+
+
+def make_student(views: TeacherViews, student: Student) -> Network:
+    """The network that learning starts from. Raises DataError when it cannot be had."""
+    teacher = views.network
+    shape = Shape(**{**teacher.shape.to_dict(), **student.sizes})
+    torch.manual_seed(student.seed)
+    network = Network(shape)
+    if student.start != "teacher":
+        other = RunFolder(Path(student.start)).load()[0]
+        if other.shape != shape:
+            raise DataError(f"{student.start}: holds a network of other sizes")
+        network.load_state_dict(other.state_dict())
+        return network
+    slim_encoder(teacher.encoder, network.encoder)
+    state = teacher.head.state_dict()
+    if {k: v.shape for k, v in network.head.state_dict().items()} == {k: v.shape for k, v in state.items()}:
+        network.head.load_state_dict(state)
+    return network
+
+
+def distil(views: TeacherViews, student: Student, dataset: Dataset, folder: RunFolder) -> Network:
+    """Train a student; its run folder gets weights, history and curves. Returns the trained network."""
+    network = make_student(views, student)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    config = replace(views.run.config(), side=student.side, sizes={**views.run.config().sizes, **student.sizes})
+    folder.begin(config, network.shape, views.vocabulary, views.answers, views.collate.labels)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(student.average), use_buffers=True)
+    encoder, head = list(network.encoder.parameters()), list(network.head.parameters())
+    groups = [
+        {"params": encoder, "lr": student.rate, "peak": student.rate},
+        {"params": head, "lr": student.head_rate, "peak": student.head_rate},
+    ]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.02)
+    steps = student.epochs * max(1, views.count // _BATCH)
+    step = 0
+    for epoch in range(student.epochs):
+        began, sums = time.monotonic(), torch.zeros(4)
+        network.train()
+        for pixels, seen, batch in views.batches(epoch, student.seed, student.side):
+            for group in optimizer.param_groups:
+                fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps))
+                group["lr"] = group["peak"] * min(1.0, (step + 1) / 60) * fall
+            loss, parts = _loss(views, network, student, pixels, seen, batch)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimizer.step()
+            average.update_parameters(network)
+            sums += parts
+            step += 1
+        mimic, soft, right, questions = sums.tolist()
+        record = {"epoch": epoch + 1, "side": student.side, "seconds": time.monotonic() - began}
+        record |= {"mimic": mimic / (step / (epoch + 1)), "loss": soft / questions, "accuracy": right / questions}
+        averaged = cast(Network, average.module)
+        if dataset.splits["val"] and ((epoch + 1) % 4 == 0 or epoch + 1 == student.epochs):
+            record["val_accuracy"] = _measure(averaged, dataset, views, student.side)
+        folder.add_history(record)
+        log.info("%s %s", folder.path.name, " ".join(f"{k}={v:.4g}" for k, v in record.items()))
+    averaged = cast(Network, average.module)
+    if student.head_epochs:
+        before = {k: v.clone() for k, v in averaged.head.state_dict().items()}
+        tuned_from = _measure(averaged, dataset, views, student.side)
+        seen_by_student = _SeenByStudent(views, averaged, student.side, min(student.head_epochs, views.copies))
+        train_head(averaged, cast(Any, seen_by_student), student.seed, student.head_epochs, _BATCH, 5e-4, Loss())
+        tuned = _measure(averaged, dataset, views, student.side)
+        log.info("%s head tuned: val_accuracy=%.4f after %.4f", folder.path.name, tuned, tuned_from)
+        if tuned < tuned_from:
+            averaged.head.load_state_dict(before)
+    folder.save_weights(averaged)
+    return averaged.eval()
+
+
+def _measure(network: Network, dataset: Dataset, views: TeacherViews, side: int) -> float:
+    return accuracy_on(network, dataset, "val", views.vocabulary, views.answers, side)
+
+
+def _loss(
+    views: TeacherViews, network: Network, student: Student, pixels: Tensor, seen: Tensor, batch: Batch
+) -> tuple[Tensor, Tensor]:
+    """The loss, and [mimic, soft summed over questions, right answers, questions] for the record."""
+    teacher = views.network
+    with torch.no_grad():
+        asked = teacher.head.read(batch.ids, batch.lengths)
+        wanted, _ = teacher.head.reply(teacher.encoder.place(seen)[batch.of], asked)
+        target = resized(seen, student.side // 32)
+    own = network.encoder.see(pixels)
+    mimic = ((own - target).square().mean((0, 2, 3)) / views.variance).mean()
+    logits, _ = network.head(network.encoder.place(own)[batch.of], batch.ids, batch.lengths)
+    soft = F.kl_div(
+        (logits / TEMPERATURE).log_softmax(-1), (wanted / TEMPERATURE).softmax(-1), reduction="sum"
+    ) * TEMPERATURE**2  # fmt: skip
+    hard = F.cross_entropy(logits, batch.answers, ignore_index=-1, reduction="sum", label_smoothing=0.05)
+    questions = len(batch.answers)
+    loss = student.mimic * mimic + (student.soft * soft + student.hard * hard) / questions
+    right = (logits.argmax(-1) == batch.answers).sum()
+    parts = torch.stack([mimic.detach(), soft.detach(), right.float(), torch.tensor(float(questions))])
+    return loss, parts
+
+
+def load_student(path: Path) -> tuple[Path, Student]:
+    """A student's TOML file: `teacher`, a run folder relative to the current one, and the settings of Student."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        teacher = Path(raw.pop("teacher"))
+        unknown = set(raw) - {f.name for f in fields(Student)}
+        if unknown:
+            raise DataError(f"{path}: no setting {', '.join(sorted(unknown))}")
+        return teacher, Student(**raw)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: {error!r}") from error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m export.distil", description="Train a small network to answer as a large one does."
+    )
+    parser.add_argument("--config", type=Path, required=True, help="TOML file: teacher, and the settings of Student")
+    parser.add_argument("--data", required=True, help="the data set that the teacher was trained on")
+    parser.add_argument("--out", type=Path, help="run folder (default runs/NAME of the configuration)")
+    parser.add_argument("--start", help="instead of the configuration's")
+    parser.add_argument("--views", type=Path, default=Path("runs/views"), help="folder for what the teacher saw (6 GB)")
+    parser.add_argument("--copies", type=int, default=10, help="views of each picture")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        teacher, student = load_student(options.config)
+        if options.start:
+            student = replace(student, start=options.start)
+        if options.copies < 1:
+            raise DataError(f"{options.copies} copies: give 1 or more")
+        dataset = load_dataset(options.data)
+        views = TeacherViews(RunFolder(teacher), dataset, options.views, options.copies)
+        folder = RunFolder(options.out or Path("runs") / options.config.stem)
+        distil(views, student, dataset, folder)
+        folder.draw_curves()
+    except EdgeVQAError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Cut a trained MobileNetV2 down to a narrower one: each layer keeps the channels that matter most to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .models import Encoder
+
+_Module = Any
+"""A part of torchvision's MobileNetV2, whose types do not say what lies inside it."""
+
+
+@torch.no_grad()
+def slim_encoder(wide: Encoder, narrow: Encoder) -> None:
+    """Fill `narrow` (MobileNetV2, any multiplier up to that of `wide`) with the most important channels of `wide`.
+
+    A channel weighs |gamma| * |w|: the scale that BatchNorm gives it, times the length of the weights that read it
+    (Liu et al. 2017, "Learning efficient convolutional networks through network slimming", with the reader's weights).
+    Channels along a chain of residual blocks are the same in all of them, so their weights are summed. Projection and
+    positions are copied, which needs the same `width`.
+    """
+    source: list[_Module] = list(wide.backbone)
+    target: list[_Module] = list(narrow.backbone)
+    project: list[_Module] = [wide.project, narrow.project]
+    kept = _best(_scale(source[0][1]) * _reading(source[1].conv[0][0]), target[0][0].out_channels)
+    _copy(source[0][0], target[0][0], kept, None)
+    _copy_norm(source[0][1], target[0][1], kept)
+    for chain in _chains(source[1:-1]):
+        blocks = [(source[1 + n].conv, target[1 + n].conv) for n in chain]
+        after = source[2 + chain[-1]]
+        readers = [conv[0][0] for conv, _ in blocks[1:]]
+        readers.append(after.conv[0][0] if hasattr(after, "conv") else after[0])
+        weight = sum(_scale(conv[-1]) for conv, _ in blocks) * sum(_reading(r) for r in readers)
+        assert isinstance(weight, Tensor)
+        outputs = _best(weight, blocks[0][1][-1].num_features)
+        for conv, narrower in blocks:
+            _slim_block(conv, narrower, kept, outputs)
+            kept = outputs
+    last = _best(_scale(source[-1][1]) * _reading(project[0][0]), target[-1][0].out_channels)
+    _copy(source[-1][0], target[-1][0], last, kept)
+    _copy_norm(source[-1][1], target[-1][1], last)
+    _copy(project[0][0], project[1][0], None, last)
+    project[1][1].load_state_dict(project[0][1].state_dict())
+    narrow.position.load_state_dict(wide.position.state_dict())
+
+
+def _chains(blocks: list[_Module]) -> list[list[int]]:
+    """Numbers of the blocks, grouped: a block and the residual ones that follow it."""
+    chains: list[list[int]] = []
+    for number, block in enumerate(blocks):
+        if block.use_res_connect:
+            chains[-1].append(number)
+        else:
+            chains.append([number])
+    return chains
+
+
+def _slim_block(wide: _Module, narrow: _Module, inputs: Tensor, outputs: Tensor) -> None:
+    """One inverted residual: [expansion,] depthwise, projection, each with BatchNorm."""
+    depthwise, narrow_depthwise = wide[-3], narrow[-3]
+    hidden = inputs
+    if len(wide) == 4:
+        hidden = _best(_scale(depthwise[1]) * _reading(wide[-2]), narrow_depthwise[0].out_channels)
+        _copy(wide[0][0], narrow[0][0], hidden, inputs)
+        _copy_norm(wide[0][1], narrow[0][1], hidden)
+    _copy(depthwise[0], narrow_depthwise[0], hidden, None)
+    _copy_norm(depthwise[1], narrow_depthwise[1], hidden)
+    _copy(wide[-2], narrow[-2], outputs, hidden)
+    _copy_norm(wide[-1], narrow[-1], outputs)
+
+
+def _scale(norm: nn.BatchNorm2d) -> Tensor:
+    return norm.weight.abs()
+
+
+def _reading(conv: nn.Conv2d) -> Tensor:
+    """[inputs]: the length of the weights that read each input channel."""
+    return conv.weight.square().sum((1, 2, 3) if conv.groups > 1 else (0, 2, 3)).sqrt()
+
+
+def _best(weight: Tensor, count: int) -> Tensor:
+    """The numbers of the `count` heaviest channels, ascending."""
+    return weight.topk(count).indices.sort().values
+
+
+def _copy(wide: nn.Conv2d, narrow: nn.Conv2d, outputs: Tensor | None, inputs: Tensor | None) -> None:
+    weight = wide.weight if outputs is None else wide.weight[outputs]
+    narrow.weight.copy_(weight if inputs is None else weight[:, inputs])
+
+
+def _copy_norm(wide: nn.BatchNorm2d, narrow: nn.BatchNorm2d, kept: Tensor) -> None:
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        getattr(narrow, name).copy_(getattr(wide, name)[kept])

@@ -1,0 +1,61 @@
+"""Cutting channels, against networks whose cut is known beforehand."""
+
+import pytest
+import torch
+
+from export.models import Encoder, Shape
+from export.slim import slim_encoder
+
+
+def shape(**sizes: object) -> Shape:
+    return Shape("mobilenetv2-lstm-attention", 20, 5, width=16, **sizes)
+
+
+def randomised(encoder: Encoder) -> Encoder:
+    """With BatchNorm statistics and scales that are not those of a new network."""
+    torch.manual_seed(1)
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+    return encoder.eval()
+
+
+def test_nothing_cut_is_the_same_network():
+    wide, narrow = randomised(Encoder(shape())), Encoder(shape()).eval()
+    slim_encoder(wide, narrow)
+    pixels = torch.rand(1, 3, 64, 64) * 255
+    assert torch.equal(wide(pixels), narrow(pixels))
+
+
+@pytest.mark.parametrize("multiplier", [0.35, 0.5, 0.75])
+def test_channels_that_do_nothing_are_the_ones_cut(multiplier):
+    """A narrow network hidden in a wide one, whose other channels are scaled by 0, is found again."""
+    hidden = randomised(Encoder(shape(multiplier=multiplier, last=640)))
+    wide = Encoder(shape()).eval()
+    places = _hide(hidden, wide)
+    found = Encoder(shape(multiplier=multiplier, last=640)).eval()
+    slim_encoder(wide, found)
+    pixels = torch.rand(1, 3, 64, 64) * 255
+    torch.testing.assert_close(found(pixels), hidden(pixels), rtol=1e-4, atol=1e-4)
+    assert places > 30
+
+
+@torch.no_grad()
+def _hide(narrow: Encoder, wide: Encoder) -> int:
+    """Put every tensor of `narrow` into the first channels of `wide`; all else is 0. Returns how many were put."""
+    state = wide.state_dict()
+    count = 0
+    for name, value in narrow.state_dict().items():
+        target = state[name]
+        if value.dim() == 0:
+            continue
+        target.zero_()
+        if name.endswith("running_var"):
+            target.fill_(1)
+        target[tuple(slice(n) for n in value.shape)] = value
+        count += 1
+    wide.load_state_dict(state)
+    return count
