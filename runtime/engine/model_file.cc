@@ -13,7 +13,8 @@ namespace {
 constexpr uint8_t kMagic[8] = {0x89, 'E', 'V', 'Q', 'A', '\r', '\n', '\n'};
 constexpr size_t kHeaderBytes = 64, kSectionBytes = 24, kAlign = 64;
 constexpr size_t kMostBytes = 256 << 20;
-constexpr uint32_t kVersion = 1, kMostSections = 64;
+constexpr uint32_t kVersion = 2, kMostSections = 64;
+constexpr uint64_t kMostMap = 1 << 26;  // values
 constexpr double kMostRounded = 4194304.0;  // 2^22: kernels round by adding 1.5 * 2^23
 
 template <class T>
@@ -104,6 +105,10 @@ struct Reader {
         !(n.place_scale > 0.0f && n.place_scale < 1e6f) || n.features_zero < 0 || n.features_zero > 255 ||
         n.pixel_zero < 0 || n.pixel_zero > 255)
       return fail("a scale or zero point of the network is out of range");
+    if (n.precision > kFloat32 || !(n.pixel_scale > 0.0f && n.pixel_scale < 1e6f) || n.zero)
+      return fail("its precision is neither int8 nor float32");
+    if (file->real() && (n.features_scale != 1.0f || n.features_zero || n.place_scale != 1.0f))
+      return fail("float32 features with a scale or a zero point");
     return EVQA_OK;
   }
 
@@ -120,8 +125,11 @@ struct Reader {
     const int32_t in_zero = i ? file->layers[i - 1].out_zero : n.pixel_zero;
     if (l.inputs != inputs || l.in_side != in_side || l.in_zero != in_zero)
       return fail_layer(i, "does not take what the one before gives");
-    if (l.out_zero < 0 || l.out_zero > 255 || l.low > l.high || l.high > 255)
-      return fail_layer(i, "a zero point or bound is out of range");
+    if ((uint64_t)l.out_side * l.out_side * l.outputs > kMostMap) return fail_layer(i, "gives too large a map");
+    if (l.out_zero < 0 || l.out_zero > 255 || !(l.out_scale > 0.0f && isfinite(l.out_scale)) || l.zero || !bounds(l))
+      return fail_layer(i, "a zero point, scale or bound is out of range");
+    if (file->real() && (l.out_zero || l.out_scale != 1.0f || (l.residual >= 0 && l.residual_scale != 1.0f)))
+      return fail_layer(i, "float32 with a scale or a zero point");
     if (l.residual >= 0) {
       if (l.residual >= i) return fail_layer(i, "adds what is not there yet");
       const LayerRecord& r = file->layers[l.residual];
@@ -131,13 +139,27 @@ struct Reader {
     } else if (l.residual != -1) {
       return fail_layer(i, "adds what is not there yet");
     }
-    return check_range(i);
+    return file->real() ? check_floats(i) : check_range(i);
+  }
+
+  bool bounds(const LayerRecord& l) const {
+    if (file->real()) return isfinite(l.low) && isfinite(l.high) && l.low <= l.high;
+    return l.low >= 0.0f && l.low <= l.high && l.high <= 255.0f && l.low == floorf(l.low) && l.high == floorf(l.high);
+  }
+
+  uint64_t taps(const LayerRecord& l) const { return (uint64_t)l.kernel * l.kernel * (l.depthwise ? 1 : l.inputs); }
+
+  evqa_status check_floats(int i) const {
+    const LayerRecord& l = file->layers[i];
+    if (!holds_floats(l.weights, taps(l) * l.outputs) || !holds_floats(l.bias, l.outputs))
+      return fail_layer(i, "a tensor lies outside the file, or is not finite");
+    return EVQA_OK;
   }
 
   // Sums must fit int32, and scaled sums stay where float32 rounding to integers is exact.
   evqa_status check_range(int i) const {
     const LayerRecord& l = file->layers[i];
-    const uint64_t taps = (uint64_t)l.kernel * l.kernel * (l.depthwise ? 1 : l.inputs);
+    const uint64_t taps = this->taps(l);
     if (!holds(l.weights, taps * l.outputs, 1) || !holds(l.bias, l.outputs, 4) || !holds_floats(l.scale, l.outputs))
       return fail_layer(i, "a tensor lies outside the file, or is not finite");
     const int8_t* w = file->tensor<int8_t>(l.weights);
@@ -156,11 +178,13 @@ struct Reader {
 
   evqa_status check_matrix(const char* what, uint64_t weights, uint64_t scale, uint64_t bias, uint64_t rows,
                            uint64_t columns) const {
-    if (!holds(weights, rows * columns, 1) || !holds_floats(scale, rows) || !holds_floats(bias, rows)) {
+    const uint64_t count = rows * columns;
+    const bool fine = file->real() ? holds_floats(weights, count) : holds(weights, count, 1) && holds_floats(scale, rows);
+    if (!fine || !holds_floats(bias, rows)) {
       set_error("%s: %s lies outside the file, or is not finite", name, what);
       return EVQA_ERROR_MODEL;
     }
-    if (memchr(file->tensor<char>(weights), 0x80, (size_t)(rows * columns))) {
+    if (!file->real() && memchr(file->tensor<char>(weights), 0x80, (size_t)count)) {
       set_error("%s: %s: a weight is -128", name, what);
       return EVQA_ERROR_MODEL;
     }
@@ -170,13 +194,14 @@ struct Reader {
   evqa_status check_head() const {
     const NetworkRecord& n = file->network;
     const HeadRecord& h = file->head;
-    const uint64_t gates = 4ull * n.hidden, outputs = n.answers + 1ull;
-    if (h.embedding_zero < 0 || h.embedding_zero > 255 || !holds(h.embedding, (uint64_t)n.words * n.embedding, 1) ||
+    const uint64_t gates = 4ull * n.hidden, outputs = n.answers + 1ull, embedded = (uint64_t)n.words * n.embedding;
+    if (h.embedding_zero < 0 || h.embedding_zero > (file->real() ? 0 : 255) ||
+        !(file->real() ? holds_floats(h.embedding, embedded) : holds(h.embedding, embedded, 1)) ||
         !holds_floats(h.place, (uint64_t)n.cells * n.cells * n.channels) ||
         !holds_floats(h.answer, n.joint * outputs) || !holds_floats(h.answer_bias, outputs))
       return fail("a tensor of the head lies outside the file, or is not finite");
     const float* place = file->tensor<float>(h.place);
-    for (uint64_t i = 0; i < (uint64_t)n.cells * n.cells * n.channels; ++i)
+    for (uint64_t i = 0; !file->real() && i < (uint64_t)n.cells * n.cells * n.channels; ++i)
       if (fabs((double)place[i]) + 255.0 * n.place_scale >= kMostRounded) return fail("a position is too large");
     if (n.attention && (!holds_floats(h.score, (uint64_t)n.glimpses * n.channels) || !holds_floats(h.score_bias, n.glimpses)))
       return fail("the attention's scores lie outside the file, or are not finite");

@@ -10,23 +10,28 @@ namespace evqa {
 
 constexpr int kMostLayers = 256;
 
+enum Precision : uint32_t { kInt8 = 0, kFloat32 = 1 };
+
 struct NetworkRecord {
   uint32_t side, cells, channels, words, answers, attention, glimpses, embedding, hidden, joint;
   float temperature, features_scale;
   int32_t features_zero;
   float place_scale;
   int32_t pixel_zero;
+  uint32_t precision;
+  float pixel_scale;
   uint32_t zero;
 };
 
 struct LayerRecord {
   uint32_t depthwise, kernel, stride, inputs, outputs, in_side, out_side;
   int32_t in_zero, out_zero;
-  uint32_t low, high;
+  float low, high;
   int32_t residual;
   float residual_scale;
   int32_t residual_zero;
-  uint32_t zero[2];
+  float out_scale;
+  uint32_t zero;
   uint64_t weights, bias, scale;  // file offsets
 };
 
@@ -38,7 +43,7 @@ struct HeadRecord {
   uint64_t score, score_bias, picture, picture_scale, picture_bias, answer, answer_bias;
 };
 
-static_assert(sizeof(NetworkRecord) == 64 && sizeof(LayerRecord) == 88 && sizeof(HeadRecord) == 8 + 23 * 8);
+static_assert(sizeof(NetworkRecord) == 72 && sizeof(LayerRecord) == 88 && sizeof(HeadRecord) == 8 + 23 * 8);
 
 struct Section {
   const uint8_t* data;
@@ -61,6 +66,7 @@ struct ModelFile {
   const T* tensor(uint64_t offset) const {
     return (const T*)(bytes + offset);
   }
+  bool real() const { return network.precision == kFloat32; }
   int pooled() const { return (int)((network.attention ? network.glimpses + 1 : 1) * network.channels); }
 };
 
