@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..errors import EngineError
-from ..evqa_file import Conv
+from ..evqa_file import FLOAT32, Conv
 from ..evqa_tensors import Array, EvqaModel, accumulator_bound, head_tensors, load_tensors
 from ..model_file import ModelFile
 
 F = np.float32
 ZERO, ONE, TWO, TINY = F(0), F(1), F(2), F(2**-100)
+_BLOCK = 1024
+"""Positions of a float32 convolution that are summed together: what of them is used stays in the caches."""
 _TAYLOR = tuple(F(1 / divisor) for divisor in (720, 120, 24, 6, 2, 1, 1))
 
 
@@ -26,7 +28,7 @@ def open_engine(model: ModelFile, threads: int) -> ReferenceEngine:
 
 
 class ReferenceEngine:
-    """See Engine. Features are uint8 [cells * cells, channels]."""
+    """See Engine. Features are [cells * cells, channels], uint8 or, in a float32 model, float32."""
 
     name = "reference"
 
@@ -48,13 +50,11 @@ class ReferenceEngine:
         if not ids or not all(0 <= i < sizes.words for i in ids):
             raise EngineError(f"word ids {list(ids)}; 0 to {sizes.words - 1} are known")
         head = self._head
-        state = np.zeros(sizes.hidden, np.int8)
-        cell = np.zeros(sizes.hidden, F)
-        for i in ids:
-            state, cell = lstm_step(head, head["embedding"][i], self.model.file.embedding_zero, state, cell)
+        state = read_question(self.model, head, ids)
         scale, shift = dense(head, "scale", state), dense(head, "shift", state)
         asked = np.maximum(dense(head, "question", state), ZERO)
-        centred = features.astype(np.int32) - np.int32(sizes.features_zero)
+        real = sizes.precision == FLOAT32
+        centred = features if real else features.astype(np.int32) - np.int32(sizes.features_zero)
         if sizes.attention:
             modulated = modulate(centred, scale * F(sizes.features_scale), shift)
             pooled, look = attend(modulated, head["score"], head["score_bias"])
@@ -66,15 +66,51 @@ class ReferenceEngine:
 
 
 def encode(model: EvqaModel, picture: Array) -> list[Array]:
-    """Every convolution's output, uint8 [out_side, out_side, outputs]; `picture` is uint8 [side, side, 3]."""
+    """Every convolution's output [out_side, out_side, outputs], uint8 or float32; `picture`: uint8 [side, side, 3]."""
     outputs: list[Array] = []
-    taken = picture
+    real = model.file.sizes.precision == FLOAT32
+    taken = picture.astype(F) - F(model.file.sizes.pixel_zero) if real else picture
     for number, conv in enumerate(model.file.convs):
-        weights, bias, scale = (model.tensors[f"conv{number}.{part}"] for part in ("weights", "bias", "scale"))
+        weights, bias = (model.tensors[f"conv{number}.{part}"] for part in ("weights", "bias"))
         added = outputs[conv.residual] if conv.residual >= 0 else None
-        taken = requantize(conv, accumulate(conv, taken, weights, bias), scale, added)
+        if real:
+            taken = finish(conv, ordered_sums(conv, taken, weights), bias, added)
+        else:
+            scale = model.tensors[f"conv{number}.scale"]
+            taken = requantize(conv, accumulate(conv, taken, weights, bias), scale, added)
         outputs.append(taken)
     return outputs
+
+
+def ordered_sums(conv: Conv, taken: Array, weights: Array) -> Array:
+    """The float32 sums [out_side, out_side, outputs], each begun with 0; `taken` is float32."""
+    if conv.depthwise:
+        return ZERO + depthwise(taken, weights, conv.stride)  # 0 at the end is the same as at the beginning
+    return ordered_convolution(taken, weights, conv.stride)
+
+
+def ordered_convolution(taken: Array, weights: Array, stride: int) -> Array:
+    """As `convolution` in float32, each output's products summed by kernel row, kernel column, input, from 0 on."""
+    outputs, kernel = weights.shape[:2]
+    windows = _windows(taken, kernel, stride, None)
+    height, width, inputs = windows[0, 0].shape
+    sums = np.zeros((outputs, height * width), F)
+    for (i, j), window in windows.items():
+        columns = np.ascontiguousarray(window.reshape(-1, inputs).T)
+        for start in range(0, height * width, _BLOCK):
+            some, total = columns[:, start : start + _BLOCK], sums[:, start : start + _BLOCK]
+            for c in range(inputs):
+                total += weights[:, i, j, c, None] * some[c]
+    return sums.T.reshape(height, width, outputs)
+
+
+def finish(conv: Conv, sums: Array, bias: Array, added: Array | None) -> Array:
+    """float32 sums -> outputs, after adding another convolution's output where there is one; not a number -> low."""
+    y = sums + bias
+    if added is not None:
+        y = y + added
+    y = np.where(y > F(conv.low), y, F(conv.low))
+    return np.where(y < F(conv.high), y, F(conv.high))
 
 
 def accumulate(conv: Conv, taken: Array, weights: Array, bias: Array) -> Array:
@@ -144,8 +180,10 @@ def requantize(conv: Conv, sums: Array, scale: Array, added: Array | None) -> Ar
 
 
 def place(model: EvqaModel, seen: Array) -> Array:
-    """The features, uint8 [cells * cells, channels]: the last output with what each cell's position means."""
+    """The features, [cells * cells, channels]: the last output with what each cell's position means."""
     sizes = model.file.sizes
+    if sizes.precision == FLOAT32:
+        return seen.reshape(-1, sizes.channels) + model.tensors["head.place"]
     centred = seen.reshape(-1, sizes.channels).astype(np.int32) - np.int32(model.file.convs[-1].out_zero)
     y = centred.astype(F) * F(sizes.place_scale) + model.tensors["head.place"]
     return np.clip(np.rint(y).astype(np.int32) + np.int32(sizes.features_zero), 0, 255).astype(np.uint8)
@@ -170,6 +208,27 @@ def tanh(x: Array) -> Array:
     return TWO * sigmoid(TWO * x) - ONE
 
 
+def read_question(model: EvqaModel, head: Mapping[str, Array], ids: Sequence[int]) -> Array:
+    """The LSTM's state after the last word, [H]: int8 in 127ths or, in a float32 model, float32."""
+    sizes = model.file.sizes
+    cell = np.zeros(sizes.hidden, F)
+    if sizes.precision == FLOAT32:
+        hidden = np.zeros(sizes.hidden, F)
+        for i in ids:
+            z = product(head["lstm_x"], head["embedding"][i]) + product(head["lstm_h"], hidden)
+            hidden, cell = lstm_cell(z + head["lstm_bias"], cell)
+        return hidden
+    state = np.zeros(sizes.hidden, np.int8)
+    for i in ids:
+        state, cell = lstm_step(head, head["embedding"][i], model.file.embedding_zero, state, cell)
+    return state
+
+
+def product(matrix: Array, x: Array) -> Array:
+    """Float32 [rows, columns] times [columns], summed over the columns in order."""
+    return ordered_sum(matrix.T * x[:, None])
+
+
 def lstm_step(head: Mapping[str, Array], word: Array, word_zero: int, state: Array, cell: Array) -> tuple[Array, Array]:
     """One word: its embedding uint8 [E], state int8 [H] and cell float32 [H] -> the next state and cell."""
     from_word = head["lstm_x"].astype(np.int32) @ (word.astype(np.int32) - np.int32(word_zero))
@@ -188,6 +247,8 @@ def lstm_cell(z: Array, cell: Array) -> tuple[Array, Array]:
 
 def dense(head: Mapping[str, Array], name: str, state: Array) -> Array:
     """A matrix applied to the question's state, float32 [rows]."""
+    if f"{name}_scale" not in head:
+        return product(head[name], state) + head[f"{name}_bias"]
     sums = head[name].astype(np.int32) @ state.astype(np.int32)
     return sums.astype(F) * head[f"{name}_scale"] + head[f"{name}_bias"]
 
@@ -233,12 +294,15 @@ def softmax(scores: Array) -> Array:
 def pool(centred: Array, features_scale: np.float32, scale: Array, shift: Array) -> tuple[Array, Array]:
     """Without attention: pooled [C], look [cells]."""
     cells = len(centred)
-    mean = centred.sum(0, np.int32).astype(F) * (features_scale / F(cells))
+    total = ordered_sum(centred) if centred.dtype == F else centred.sum(0, np.int32).astype(F)
+    mean = total * (features_scale / F(cells))
     return np.maximum(mean * scale + shift, ZERO), np.full(cells, ONE / F(cells))
 
 
 def join(head: Mapping[str, Array], pooled: Array) -> Array:
-    """v, float32 [joint]: the pooled picture, rounded to 8 bits, under the matrix `picture`, at least 0."""
+    """v, float32 [joint]: the pooled picture, rounded to 8 bits where that is int8, under `picture`, at least 0."""
+    if "picture_scale" not in head:
+        return np.maximum(dense(head, "picture", pooled), ZERO)
     top = pooled.max()
     if not top >= TINY:
         quantized, back = np.zeros(pooled.shape, np.int32), ZERO
