@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,33 +12,39 @@ from ..errors import EngineError, ModelError
 from ..evqa_tensors import load_tensors
 from ..model_file import ENCODER, EVQA, HEAD, WHOLE, ModelFile
 from ..onnx_file import cut, read_file
-from .onnx_graph import encoder_graph, head_graph
+from .onnx_graph import onnx_model
 
 
 def open_engine(model: ModelFile, threads: int) -> OnnxEngine:
-    """Raises ModelError when onnxruntime refuses the model's graphs."""
+    """Raises ModelError when onnxruntime refuses the model's graphs, or they do not take and give what they should."""
     return OnnxEngine(model, threads)
 
 
 class OnnxEngine:
-    """Two sessions: encoder.onnx (pixels uint8 [1,side,side,3] -> features) and head.onnx (features, ids -> logits).
-
-    An .evqa file holds neither: they are made from its tensors.
-    """
+    """Two sessions: the encoder (pixels -> features) and the head (features, ids, lengths -> logits, attention)."""
 
     name = "onnx"
 
     def __init__(self, model: ModelFile, threads: int) -> None:
-        self._side = model.side
+        self._side, cells = model.side, model.cells
         graphs = _graphs(model)
         self._encoder = _session(model, ENCODER, graphs[ENCODER], threads)
         # The head's matrices are too small to share out: a second thread costs more than it brings.
         self._head = _session(model, HEAD, graphs[HEAD], 1)
-        _check_outputs(model, self._head)
+        _check(model, ENCODER, self._encoder.get_inputs(), {"pixels": ("uint8", [1, model.side, model.side, 3])})
+        features = {"features": ("float", [1, _channels(self._encoder), cells, cells])}
+        _check(model, ENCODER, self._encoder.get_outputs(), features)
+        words = {"ids": ("int64", [1, 1]), "lengths": ("int64", [1])}
+        _check(model, HEAD, self._head.get_inputs(), {**features, **words})
+        answers = {"logits": ("float", [1, len(model.answers) + 1]), "attention": ("float", [1, cells, cells])}
+        _check(model, HEAD, self._head.get_outputs(), answers)
 
     def encode(self, pixels: bytes) -> Any:
         """See Engine.encode."""
-        array = np.frombuffer(pixels, np.uint8).reshape(1, self._side, self._side, 3)
+        side = self._side
+        if len(pixels) != side * side * 3:
+            raise EngineError(f"{len(pixels)} bytes of pixels; {side} x {side} x 3 are needed")
+        array = np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3)
         return self._run(self._encoder, ["features"], {"pixels": array})[0]
 
     def answer(self, features: Any, ids: Sequence[int]) -> tuple[list[float], list[float]]:
@@ -59,20 +65,11 @@ class OnnxEngine:
             raise EngineError(f"onnxruntime failed: {error}") from error
 
 
-def _check_outputs(model: ModelFile, head: onnxruntime.InferenceSession) -> None:
-    """One logit an answer and one for none, cells x cells of attention; sizes known only when running pass."""
-    shapes = {output.name: output.shape for output in head.get_outputs()}
-    for name, wanted in (("logits", [len(model.answers) + 1]), ("attention", [model.cells, model.cells])):
-        got = shapes.get(name, [])[1:]
-        if len(got) != len(wanted) or any(isinstance(g, int) and g != w for g, w in zip(got, wanted)):
-            raise ModelError(f"{model.path}: its head gives {name} of {got}, its metadata says {wanted}")
-
-
 def _graphs(model: ModelFile) -> dict[str, bytes]:
-    """The encoder's and the head's graph; a whole one is cut, so that a further question costs only the head."""
+    """The encoder and the head; a whole model is cut, so that a further question costs only the head."""
     if model.kind == EVQA:
         tensors = load_tensors(model.path)
-        return {ENCODER: encoder_graph(tensors), HEAD: head_graph(tensors)}
+        return {part: onnx_model(tensors, part) for part in (ENCODER, HEAD)}
     if WHOLE not in model.files:
         return {part: read_file(path) for part, path in model.files.items()}
     path = model.files[WHOLE]
@@ -91,3 +88,26 @@ def _session(model: ModelFile, part: str, graph: bytes, threads: int) -> onnxrun
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(f"{model.path}: onnxruntime cannot load its {part}: {error}") from error
+
+
+def _channels(encoder: onnxruntime.InferenceSession) -> Any:
+    """Channels of the features, however the encoder names them; None where it gives no such map."""
+    shape: Sequence[Any] = next((o.shape for o in encoder.get_outputs() if o.name == "features"), ())
+    return shape[1] if len(shape) == 4 else None
+
+
+def _check(model: ModelFile, part: str, found: Sequence[Any], wanted: Mapping[str, tuple[str, list[Any]]]) -> None:
+    """Names, types and sizes of what goes in or out; a size that is known only when running passes."""
+    if {value.name for value in found} != set(wanted):
+        names = ", ".join(sorted(value.name for value in found))
+        raise ModelError(f"{model.path}: its {part} takes or gives {names}, not {', '.join(sorted(wanted))}")
+    for value in found:
+        type_, sizes = wanted[value.name]
+        fits = len(value.shape) == len(sizes) and all(
+            not isinstance(got, int) or got == size for got, size in zip(value.shape, sizes)
+        )
+        if value.type != f"tensor({type_})" or not fits:
+            raise ModelError(
+                f"{model.path}: {value.name} of its {part} is a {value.type} of {value.shape}, "
+                f"not a tensor({type_}) of {sizes}"
+            )

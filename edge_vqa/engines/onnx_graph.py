@@ -1,140 +1,138 @@
-"""ONNX graphs of an `.evqa` model, written without the onnx package: what onnxruntime runs where no compiler was.
+"""The ONNX graphs of an `.evqa` model (docs/formats.md says what goes in and out).
 
-The encoder is int8 in QDQ form with every activation's scale 1: a convolution's scale is then that of its weights, and
-the arithmetic is that of docs/evqa-format.md but for one rounding more before a residual is added. The head computes in
-float32 with the same weights.
+int8: the encoder is in QDQ form: every value between convolutions is rounded to uint8 by its own scale and zero point.
+It computes what docs/evqa-format.md says, but for one rounding more before a residual is added. The head multiplies
+the same 8-bit integers, exactly, but for the LSTM, whose operator knows only floats: its state is rounded to 8 bits
+after the last word, not after each. Weights are stored in 8 bits everywhere.
+
+float32: floats throughout, summed in whatever order the runtime prefers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Union
 
 import numpy as np
 
-from ..evqa_file import Conv
+from .. import __version__
+from ..evqa_file import FLOAT32, Conv
 from ..evqa_tensors import Array, EvqaModel, head_tensors
+from ..model_file import ENCODER, HEAD, WHOLE, describe
+from ..onnx_file import METADATA_KEY
+from .onnx_writer import GraphWriter
 
-_IR_VERSION, _OPSET = 7, 13
-_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7}
-_Dim = Union[int, str]
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    value &= (1 << 64) - 1
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
+_TINY = np.float32(2**-100)
+_BYTE = np.float32(255)
 
 
-def _field(number: int, value: int | str | bytes) -> bytes:
-    """One protobuf field: an integer as a varint, anything else as bytes with their length."""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
+def onnx_model(model: EvqaModel, part: str) -> bytes:
+    """The serialized ONNX model of WHOLE, ENCODER or HEAD."""
+    graph = GraphWriter(part)
+    sizes = model.file.sizes
+    pictures = "pictures" if part == HEAD else "batch"
+    questions = "batch" if part == WHOLE else "questions"
+    features = ("features", "float32", (pictures, sizes.channels, sizes.cells, sizes.cells), "what the encoder saw")
+    if part != HEAD:
+        graph.input("pixels", "uint8", (pictures, sizes.side, sizes.side, 3), "RGB, row by row from the top left")
+        _encode(graph, model)
+    if part == ENCODER:
+        graph.output(*features)
+    else:
+        (graph.input if part == HEAD else graph.declare)(*features)
+        graph.input("ids", "int64", (questions, "words"), "a word's number, 0 after the last word")
+        graph.input("lengths", "int64", (questions,), "words of each question")
+        _answer(graph, model)
+        graph.output("logits", "float32", (questions, sizes.answers + 1), "one an answer, the last: has no answer")
+        graph.output("attention", "float32", (questions, sizes.cells, sizes.cells), "where it looked, sums to 1")
+    about = model.file.about
+    metadata: dict[str, str | bytes] = {
+        METADATA_KEY: describe(model.file, part),
+        "model_license": str(about.get("licence", "")),
+    }
+    doc = f"{about.get('name', '')}: answers questions about a picture ({part}). Inputs, outputs, words: metadata."
+    return graph.model(("edge_vqa", __version__), doc, metadata)
 
 
-class _Graph:
-    """Collects nodes, constants, inputs and outputs; the field numbers are those of onnx.proto3."""
-
-    def __init__(self) -> None:
-        self._content = b""
-        self._count = 0
-
-    def node(self, kind: str, *inputs: str, out: str = "", **attributes: int | str | Sequence[int]) -> str:
-        """Add a node of one output; returns the output's name."""
-        self._count += 1
-        out = out or f"{kind}_{self._count}"
-        node = b"".join(_field(1, name) for name in inputs) + _field(2, out) + _field(4, kind)
-        for name, value in attributes.items():
-            if isinstance(value, int):
-                content, type_ = _field(3, value), 2
-            elif isinstance(value, str):
-                content, type_ = _field(4, value), 3
-            else:
-                content, type_ = b"".join(_field(8, v) for v in value), 7
-            node += _field(5, _field(1, name) + content + _field(20, type_))
-        self._content += _field(1, node)
-        return out
-
-    def constant(self, array: Array | np.generic) -> str:
-        """Add a constant; returns its name."""
-        self._count += 1
-        name = f"constant_{self._count}"
-        dims = b"".join(_field(1, dim) for dim in array.shape)
-        tensor = dims + _field(2, _TYPES[array.dtype.name]) + _field(8, name) + _field(9, array.tobytes())
-        self._content += _field(5, tensor)
-        return name
-
-    def input(self, name: str, type_: str, shape: Sequence[_Dim]) -> str:
-        self._content += _field(11, self._value(name, type_, shape))
-        return name
-
-    def output(self, name: str, type_: str, shape: Sequence[_Dim]) -> None:
-        self._content += _field(12, self._value(name, type_, shape))
-
-    @staticmethod
-    def _value(name: str, type_: str, shape: Sequence[_Dim]) -> bytes:
-        dims = b"".join(_field(1, _field(1 if isinstance(dim, int) else 2, dim)) for dim in shape)
-        return _field(1, name) + _field(2, _field(1, _field(1, _TYPES[type_]) + _field(2, dims)))
-
-    def model(self) -> bytes:
-        """The serialized onnx.ModelProto."""
-        graph = _field(2, "edge_vqa") + self._content
-        return _field(1, _IR_VERSION) + _field(7, graph) + _field(8, _field(2, _OPSET))
-
-    def quantize(self, name: str, scale: float, zero: int) -> str:
-        """To uint8."""
-        return self.node("QuantizeLinear", name, *self._scale(scale, zero))
-
-    def dequantize(self, name: str, scale: float, zero: int, out: str = "") -> str:
-        """From uint8."""
-        return self.node("DequantizeLinear", name, *self._scale(scale, zero), out=out)
-
-    def _scale(self, scale: float, zero: int) -> tuple[str, str]:
-        return self.constant(np.float32(scale)), self.constant(np.uint8(zero))
-
-    def affine(self, name: str, matrix: Array, scale: Array, bias: Array) -> str:
-        """[1, columns] -> [1, rows], by an int8 matrix [rows, columns] dequantized by `scale` [rows]."""
-        weights = matrix.T.astype(np.float32) * scale
-        return self.node("Add", self.node("MatMul", name, self.constant(weights)), self.constant(bias))
-
-
-def encoder_graph(model: EvqaModel) -> bytes:
-    """The model's encoder: pixels uint8 [1, side, side, 3] -> features float32 [1, channels, cells, cells]."""
-    graph, sizes = _Graph(), model.file.sizes
-    graph.input("pixels", "uint8", (1, sizes.side, sizes.side, 3))
-    outputs: list[str] = []
+def _encode(graph: GraphWriter, model: EvqaModel) -> None:
+    """Pixels -> features."""
     taken = graph.node("Transpose", "pixels", perm=(0, 3, 1, 2))
+    encode = _encode_float if model.file.sizes.precision == FLOAT32 else _encode_int8
+    encode(graph, model, taken)
+
+
+def _encode_float(graph: GraphWriter, model: EvqaModel, pixels: str) -> None:
+    zero = graph.constant(np.float32(model.file.sizes.pixel_zero))
+    taken = graph.node("Sub", graph.node("Cast", pixels, to=1), zero)
     for number, conv in enumerate(model.file.convs):
-        y = _convolution(graph, model, number, graph.dequantize(taken, 1, conv.in_zero))
+        bounded, added = conv.low > -1e38 or conv.high < 1e38, conv.residual >= 0
+        name = f"conv{number}"
+        weights = graph.constant(_ordered(conv, model.tensors[f"{name}.weights"]), f"{name}.weights")
+        bias = graph.constant(model.tensors[f"{name}.bias"], f"{name}.bias")
+        y = _convolution(graph, conv, taken, weights, bias, out="" if bounded or added else name)
+        if added:
+            y = graph.node("Add", y, f"conv{conv.residual}", out="" if bounded else name)
+        if bounded:
+            bounds = (graph.constant(np.float32(bound)) for bound in (conv.low, conv.high))
+            y = graph.node("Clip", y, *bounds, out=name)
+        taken = y
+    graph.node("Add", taken, graph.constant(_places(model), "head.place"), out="features")
+
+
+def _encode_int8(graph: GraphWriter, model: EvqaModel, pixels: str) -> None:
+    sizes = model.file.sizes
+    outputs: list[str] = []
+    scale = np.float64(sizes.pixel_scale)
+    taken = _dequantize(graph, pixels, scale, sizes.pixel_zero)
+    for number, conv in enumerate(model.file.convs):
+        y = _convolution(graph, conv, taken, *_int8_weights(graph, model, number, scale))
+        scale = np.float64(conv.out_scale)
         if conv.residual >= 0:
-            rounded = graph.dequantize(graph.quantize(y, 1, 128), 1, 128)
-            added = graph.dequantize(outputs[conv.residual], conv.residual_scale, conv.residual_zero)
+            # Rounded before the addition, too: runtimes have 8-bit convolutions only from bytes to bytes.
+            rounded = _dequantize(graph, _quantize(graph, y, scale, 128), scale, 128)
+            added = _dequantize(graph, outputs[conv.residual], scale * conv.residual_scale, conv.residual_zero)
             y = graph.node("Add", rounded, added)
-        taken = graph.quantize(_clip(graph, conv, y), 1, conv.out_zero)
-        outputs.append(taken)
-    places = model.tensors["head.place"].T.reshape(1, sizes.channels, sizes.cells, sizes.cells)
-    seen = graph.dequantize(taken, sizes.place_scale, model.file.convs[-1].out_zero)
-    placed = graph.quantize(graph.node("Add", seen, graph.constant(places)), 1, sizes.features_zero)
-    graph.dequantize(placed, sizes.features_scale, sizes.features_zero, out="features")
-    graph.output("features", "float32", (1, sizes.channels, sizes.cells, sizes.cells))
-    return graph.model()
+        rounded = _quantize(graph, y, scale, conv.out_zero)
+        if (conv.low, conv.high) != (0, 255):
+            bounds = (graph.constant(np.uint8(bound)) for bound in (conv.low, conv.high))
+            rounded = graph.node("Clip", rounded, *bounds)
+        outputs.append(rounded)
+        if number + 1 < len(model.file.convs):
+            taken = _dequantize(graph, rounded, scale, conv.out_zero, out=f"conv{number}")
+    step = np.float64(sizes.features_scale)
+    last = len(outputs) - 1
+    seen = _dequantize(graph, outputs[-1], step * sizes.place_scale, model.file.convs[-1].out_zero, out=f"conv{last}")
+    places = graph.constant((_places(model) * step).astype(np.float32), "head.place")
+    placed = _quantize(graph, graph.node("Add", seen, places), step, sizes.features_zero)
+    _dequantize(graph, placed, step, sizes.features_zero, out="features")
 
 
-def _convolution(graph: _Graph, model: EvqaModel, number: int, taken: str) -> str:
-    conv = model.file.convs[number]
-    weights, bias, scale = (model.tensors[f"conv{number}.{part}"] for part in ("weights", "bias", "scale"))
-    weights = weights.transpose(2, 0, 1)[:, None] if conv.depthwise else weights.transpose(0, 3, 1, 2)
-    scales, zeros = graph.constant(scale), graph.constant(np.zeros(conv.outputs, np.int8))
+def _int8_weights(graph: GraphWriter, model: EvqaModel, number: int, in_scale: np.float64) -> tuple[str, str]:
+    """Weights and bias, dequantized: w is worth scale * out_scale / in_scale, bias scale * out_scale."""
+    conv, name = model.file.convs[number], f"conv{number}"
+    weights, bias, scale = (model.tensors[f"{name}.{part}"] for part in ("weights", "bias", "scale"))
+    step = scale.astype(np.float64) * conv.out_scale
+    weights_scale = graph.constant((step / in_scale).astype(np.float32), f"{name}.weights_scale")
+    bias_scale = graph.constant(step.astype(np.float32), f"{name}.bias_scale")
+    zeros = graph.constant(np.zeros(conv.outputs, np.int8))
+    stored = graph.constant(_ordered(conv, weights), f"{name}.weights")
+    return (
+        graph.node("DequantizeLinear", stored, weights_scale, zeros, axis=0),
+        graph.node("DequantizeLinear", graph.constant(bias, f"{name}.bias"), bias_scale, axis=0),
+    )
+
+
+def _ordered(conv: Conv, weights: Array) -> Array:
+    """[outputs, inputs / groups, kernel, kernel]"""
+    return weights.transpose(2, 0, 1)[:, None] if conv.depthwise else weights.transpose(0, 3, 1, 2)
+
+
+def _convolution(graph: GraphWriter, conv: Conv, taken: str, weights: str, bias: str, out: str = "") -> str:
     return graph.node(
         "Conv",
         taken,
-        graph.node("DequantizeLinear", graph.constant(weights), scales, zeros, axis=0),
-        graph.node("DequantizeLinear", graph.constant(bias), scales, axis=0),
+        weights,
+        bias,
+        out=out,
         group=conv.inputs if conv.depthwise else 1,
         kernel_shape=(conv.kernel, conv.kernel),
         strides=(conv.stride, conv.stride),
@@ -142,82 +140,136 @@ def _convolution(graph: _Graph, model: EvqaModel, number: int, taken: str) -> st
     )
 
 
-def _clip(graph: _Graph, conv: Conv, y: str) -> str:
-    """The bounds, where they are not those of uint8 itself."""
-    if (conv.low, conv.high) == (0, 255):
-        return y
-    low, high = (graph.constant(np.float32(bound - conv.out_zero)) for bound in (conv.low, conv.high))
-    return graph.node("Clip", y, low, high)
+def _quantize(graph: GraphWriter, name: str, scale: np.float64, zero: int) -> str:
+    """To uint8."""
+    return graph.node("QuantizeLinear", name, graph.constant(np.float32(scale)), graph.constant(np.uint8(zero)))
 
 
-def head_graph(model: EvqaModel) -> bytes:
-    """The model's head, for one question.
+def _dequantize(graph: GraphWriter, name: str, scale: np.float64, zero: int, out: str = "") -> str:
+    """From uint8."""
+    constants = graph.constant(np.float32(scale)), graph.constant(np.uint8(zero))
+    return graph.node("DequantizeLinear", name, *constants, out=out)
 
-    features float32 [1, channels, cells, cells], ids int64 [1, words], lengths int64 [1] (not looked at) -> logits
-    float32 [1, answers + 1], attention float32 [1, cells, cells].
-    """
-    graph, sizes, head = _Graph(), model.file.sizes, head_tensors(model)
-    cells = sizes.cells
-    graph.input("features", "float32", (1, sizes.channels, cells, cells))
-    graph.input("ids", "int64", (1, "words"))
-    graph.input("lengths", "int64", (1,))
+
+def _places(model: EvqaModel) -> Array:
+    """[1, channels, cells, cells]"""
+    sizes = model.file.sizes
+    return model.tensors["head.place"].T.reshape(1, sizes.channels, sizes.cells, sizes.cells)
+
+
+def _answer(graph: GraphWriter, model: EvqaModel) -> None:
+    """Features, ids, lengths -> logits, attention. Names the formula's values in docs/evqa-format.md."""
+    sizes, head = model.file.sizes, head_tensors(model)
+    channels, cells = sizes.channels, sizes.cells
     state = _read(graph, model, head)
-    scale, shift, asked = (
-        graph.affine(state, head[name], head[f"{name}_scale"], head[f"{name}_bias"])
-        for name in ("scale", "shift", "question")
-    )
-    column = graph.constant(np.array([1, sizes.channels, 1], np.int64))
+    scale, shift, question = _ask(graph, state, model, head)
+    column = graph.constant(np.array([-1, channels, 1], np.int64))
     scale, shift = graph.node("Reshape", scale, column), graph.node("Reshape", shift, column)
-    flat = graph.node("Reshape", "features", graph.constant(np.array([1, sizes.channels, cells**2], np.int64)))
+    flat = graph.node("Reshape", "features", graph.constant(np.array([-1, channels, cells**2], np.int64)))
     if sizes.attention:
         pooled, look = _attend(graph, _modulate(graph, flat, scale, shift), head)
     else:
         mean = graph.node("ReduceMean", flat, axes=(2,), keepdims=1)
-        pooled = _modulate(graph, mean, scale, shift)
-        look = graph.constant(np.full((1, cells, cells), 1 / cells**2, np.float32))
-    pooled = graph.node("Reshape", pooled, graph.constant(np.array([1, -1], np.int64)))
-    seen = graph.affine(pooled, head["picture"], head["picture_scale"], head["picture_bias"])
-    joined = graph.node("Mul", graph.node("Relu", seen), graph.node("Relu", asked))
-    product = graph.node("MatMul", joined, graph.constant(head["answer"]))
-    graph.node("Add", product, graph.constant(head["answer_bias"]), out="logits")
-    graph.node("Reshape", look, graph.constant(np.array([1, cells, cells], np.int64)), out="attention")
-    graph.output("logits", "float32", (1, sizes.answers + 1))
-    graph.output("attention", "float32", (1, cells, cells))
-    return graph.model()
+        pooled = graph.node("Squeeze", _modulate(graph, mean, scale, shift), graph.constant(np.array([2], np.int64)))
+        look = _look_everywhere(graph, question, cells)
+    joined = graph.node("Mul", _join(graph, pooled, model, head), graph.node("Relu", question))
+    product = graph.node("MatMul", joined, graph.constant(head["answer"], "head.answer"))
+    graph.node("Add", product, graph.constant(head["answer_bias"], "head.answer_bias"), out="logits")
+    graph.node("Reshape", look, graph.constant(np.array([-1, cells, cells], np.int64)), out="attention")
 
 
-def _read(graph: _Graph, model: EvqaModel, head: dict[str, Array]) -> str:
-    """127 times the LSTM's state after the last word, [1, hidden]: what the head's matrices take, but for its rounding.
+def _read(graph: GraphWriter, model: EvqaModel, head: dict[str, Array]) -> str:
+    """The LSTM's state after each question's last word, [questions, hidden], -1 to 1.
 
     ONNX has the gates in the order input, output, forget, cell.
     """
     hidden = model.file.sizes.hidden
     forget, take, candidate, give = np.arange(4 * hidden).reshape(4, hidden)
     order = np.concatenate([take, give, forget, candidate])
-    table = (head["embedding"].astype(np.int32) - model.file.embedding_zero).astype(np.float32)
-    x, h = (
-        (head[name].astype(np.float32) * head[f"{name}_scale"][:, None] * np.float32(factor))[order][None]
-        for name, factor in (("lstm_x", 1), ("lstm_h", 127))
-    )
+    words = graph.node("Gather", graph.constant(head["embedding"], "head.embedding"), "ids")
+    if model.file.sizes.precision != FLOAT32:
+        words = _dequantize(graph, words, np.float64(1), model.file.embedding_zero)
+    # The 8-bit state of the format counts 127 steps to 1.
+    x, h = (_lstm_matrix(graph, head, name, order, steps) for name, steps in (("lstm_x", 1), ("lstm_h", 127)))
     bias = np.concatenate([head["lstm_bias"][order], np.zeros(4 * hidden, np.float32)])[None]
-    words = graph.node("Transpose", graph.node("Gather", graph.constant(table), "ids"), perm=(1, 0, 2))
-    states = graph.node("LSTM", words, graph.constant(x), graph.constant(h), graph.constant(bias), hidden_size=hidden)
-    last = graph.node("Gather", states, graph.constant(np.array([-1], np.int64)), axis=0)
-    state = graph.node("Reshape", last, graph.constant(np.array([1, hidden], np.int64)))
-    return graph.node("Mul", state, graph.constant(np.float32(127)))
+    last = graph.node(
+        "LSTM",
+        graph.node("Transpose", words, perm=(1, 0, 2)),
+        x,
+        h,
+        graph.constant(bias, "head.lstm_bias"),
+        graph.node("Cast", "lengths", to=6),
+        skipped=1,
+        hidden_size=hidden,
+    )
+    return graph.node("Reshape", last, graph.constant(np.array([-1, hidden], np.int64)), out="state")
 
 
-def _modulate(graph: _Graph, cells: str, scale: str, shift: str) -> str:
+def _lstm_matrix(graph: GraphWriter, head: dict[str, Array], name: str, order: Array, steps: int) -> str:
+    """float32 [1, 4 hidden, columns]; an int8 one is stored as such and multiplied out when the graph is loaded."""
+    stored = graph.constant(head[name][order][None], f"head.{name}")
+    if head[name].dtype != np.int8:
+        return stored
+    scale = (head[f"{name}_scale"][order] * np.float32(steps))[None, :, None]
+    return graph.node("Mul", graph.node("Cast", stored, to=1), graph.constant(scale, f"head.{name}_scale"))
+
+
+def _ask(graph: GraphWriter, state: str, model: EvqaModel, head: dict[str, Array]) -> list[str]:
+    """s, t, and what becomes u, [questions, rows] each: three matrices on the state, stored as one."""
+    names = ("scale", "shift", "question")
+    matrix = np.concatenate([head[name] for name in names])
+    bias = graph.constant(np.concatenate([head[f"{name}_bias"] for name in names]), "head.state_bias")
+    if model.file.sizes.precision == FLOAT32:
+        product = graph.node("MatMul", state, graph.constant(matrix.T, "head.state"))
+    else:
+        # Of int8 matrices, runtimes multiply those with unsigned bytes fastest.
+        steps = graph.node("Round", graph.node("Mul", state, graph.constant(np.float32(127))))
+        zero = graph.constant(np.uint8(128))
+        rounded = graph.node("Cast", graph.node("Add", steps, graph.constant(np.float32(128))), to=2)
+        scale = np.concatenate([head[f"{name}_scale"] for name in names])
+        product = _integers(graph, (rounded, zero), matrix, scale, "head.state")
+    return graph.split(graph.node("Add", product, bias), [len(head[name]) for name in names], axis=1)
+
+
+def _integers(graph: GraphWriter, bytes_: Sequence[str], matrix: Array, scale: Array, name: str) -> str:
+    """Uint8 [questions, columns], less its zero point, times an int8 matrix [rows, columns], times each row's scale."""
+    sums = graph.node("MatMulInteger", bytes_[0], graph.constant(matrix.T, name), *bytes_[1:])
+    return graph.node("Mul", graph.node("Cast", sums, to=1), graph.constant(scale, f"{name}_scale"))
+
+
+def _modulate(graph: GraphWriter, cells: str, scale: str, shift: str) -> str:
     return graph.node("Relu", graph.node("Add", graph.node("Mul", cells, scale), shift))
 
 
-def _attend(graph: _Graph, modulated: str, head: dict[str, Array]) -> tuple[str, str]:
-    """[1, channels, cells] -> the glimpses and the mean [1, (glimpses + 1), channels], where they looked [1, cells]."""
-    scores = graph.node("MatMul", graph.constant(head["score"]), modulated)
-    scores = graph.node("Add", scores, graph.constant(head["score_bias"][:, None]))
+def _attend(graph: GraphWriter, modulated: str, head: dict[str, Array]) -> tuple[str, str]:
+    """Modulated cells [questions, channels, cells] -> pooled [questions, (glimpses + 1) channels], look [.., cells]."""
+    glimpses, channels = head["score"].shape
+    scores = graph.node("MatMul", graph.constant(head["score"], "head.score"), modulated)
+    scores = graph.node("Add", scores, graph.constant(head["score_bias"][:, None], "head.score_bias"))
     weights = graph.node("Softmax", scores, axis=-1)
-    rows = graph.node("Transpose", modulated, perm=(0, 2, 1))
-    glimpsed = graph.node("MatMul", weights, rows)
-    mean = graph.node("ReduceMean", rows, axes=(1,), keepdims=1)
+    glimpsed = graph.node("MatMul", weights, graph.node("Transpose", modulated, perm=(0, 2, 1)))
+    glimpsed = graph.node("Reshape", glimpsed, graph.constant(np.array([-1, glimpses * channels], np.int64)))
+    mean = graph.node("ReduceMean", modulated, axes=(2,), keepdims=0)
     look = graph.node("ReduceMean", weights, axes=(1,), keepdims=0)
     return graph.node("Concat", glimpsed, mean, axis=1), look
+
+
+def _look_everywhere(graph: GraphWriter, question: str, cells: int) -> str:
+    """1 / cells^2, [questions, cells^2]: without attention, every cell counts alike."""
+    count = graph.node("Shape", graph.node("ReduceMax", question, axes=(1,), keepdims=1))
+    share = graph.node("Expand", graph.constant(np.full((1, cells**2), 1 / cells**2, np.float32)), count)
+    return share
+
+
+def _join(graph: GraphWriter, pooled: str, model: EvqaModel, head: dict[str, Array]) -> str:
+    """Pooled [questions, columns] -> v [questions, joint]; in bytes, of a 255th of each question's largest value."""
+    bias = graph.constant(head["picture_bias"], "head.picture_bias")
+    if model.file.sizes.precision == FLOAT32:
+        product = graph.node("MatMul", pooled, graph.constant(head["picture"].T, "head.picture"))
+    else:
+        top = graph.node("Max", graph.node("ReduceMax", pooled, axes=(1,), keepdims=1), graph.constant(_TINY))
+        steps = graph.node("Mul", pooled, graph.node("Div", graph.constant(_BYTE), top))
+        rounded = graph.node("Cast", graph.node("Round", steps), to=2)
+        product = _integers(graph, (rounded,), head["picture"], head["picture_scale"], "head.picture")
+        product = graph.node("Mul", product, graph.node("Div", top, graph.constant(_BYTE)))
+    return graph.node("Relu", graph.node("Add", product, bias))
