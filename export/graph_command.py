@@ -1,0 +1,55 @@
+"""The command line that export.to_onnx and export.to_tflite have in common."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_vqa.errors import DataError, EdgeVQAError
+from edge_vqa.model_file import EVQA, PRECISIONS
+
+
+def run_command(prog: str, kind: str, write: Callable[[Path, Path], list[Path]], arguments: list[str] | None) -> int:
+    """Parse, write the graphs, print what was written; returns the exit code. `write` takes an .evqa and a folder."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {prog}",
+        description=f"Write a model as {kind} files (whole, encoder, head), from an .evqa file or a trained run.",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, metavar=f"FILE{EVQA}")
+    source.add_argument("--run", type=Path, help="run folder of export.train")
+    parser.add_argument("--data", help="with --run: the data set it was trained on")
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="with --run")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: where the model or the run lies")
+    options = parser.parse_args(arguments)
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        if options.model:
+            written = write(options.model, options.out or options.model.parent)
+        else:
+            written = _from_run(options, write)
+        for path in written:
+            print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    except (EdgeVQAError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _from_run(options: argparse.Namespace, write: Callable[[Path, Path], list[Path]]) -> list[Path]:
+    # What a file of graphs is made of needs no PyTorch; this does.
+    from .data import load_dataset
+    from .run_folder import RunFolder
+    from .to_evqa import export_evqa
+
+    if not options.data:
+        raise DataError("--run needs --data")
+    run, dataset = RunFolder(options.run), load_dataset(options.data)
+    with tempfile.TemporaryDirectory() as scratch:
+        evqa = Path(scratch) / f"{run.about()['shape']['name']}-{options.precision}{EVQA}"
+        export_evqa(run, dataset, evqa, options.precision, {})
+        return write(evqa, options.out or options.run)
