@@ -61,8 +61,10 @@ class Student:
     """'teacher' (cut down), or the run folder of a network of the same sizes."""
     epochs: int = 20
     rate: float = 2e-3
-    head_rate: float = 5e-4
-    head_epochs: int = 4
+    head_rate: float = 0.0
+    """0 leaves the head as it is until the encoder is trained, which needs the teacher's head sizes."""
+    head_epochs: int = 3
+    """At the end: epochs of the head alone on the frozen encoder, kept where they help on val."""
     mimic: float = 2.0
     soft: float = 1.0
     hard: float = 0.3
@@ -90,7 +92,7 @@ class TeacherViews:
         self.seen = np.load(self.folder / "seen.npy", mmap_mode="r")
         self.questions: list[list[Any]] = torch.load(self.folder / "questions.pt", weights_only=False)
         """What Views gives for each view, without the pixels."""
-        self.variance = torch.from_numpy(np.asarray(self.seen[0])).float().var((0, 2, 3)).clamp_min(1e-3)
+        self.variance = torch.from_numpy(np.array(self.seen[0])).float().var((0, 2, 3)).clamp_min(1e-3)
         """[C]: of each projected feature."""
 
     @torch.inference_mode()
@@ -184,6 +186,8 @@ def make_student(views: TeacherViews, student: Student) -> Network:
     state = teacher.head.state_dict()
     if {k: v.shape for k, v in network.head.state_dict().items()} == {k: v.shape for k, v in state.items()}:
         network.head.load_state_dict(state)
+    elif not student.head_rate:
+        raise DataError("a head of other sizes than the teacher's must learn: give head_rate")
     return network
 
 
@@ -194,17 +198,16 @@ def distil(views: TeacherViews, student: Student, dataset: Dataset, folder: RunF
     config = replace(views.run.config(), side=student.side, sizes={**views.run.config().sizes, **student.sizes})
     folder.begin(config, network.shape, views.vocabulary, views.answers, views.collate.labels)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(student.average), use_buffers=True)
-    encoder, head = list(network.encoder.parameters()), list(network.head.parameters())
-    groups = [
-        {"params": encoder, "lr": student.rate, "peak": student.rate},
-        {"params": head, "lr": student.head_rate, "peak": student.head_rate},
-    ]
+    rates = ((network.encoder, student.rate), (network.head, student.head_rate))
+    groups = [{"params": list(m.parameters()), "lr": rate, "peak": rate} for m, rate in rates if rate]
+    network.head.requires_grad_(bool(student.head_rate))
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.02)
     steps = student.epochs * max(1, views.count // _BATCH)
     step = 0
     for epoch in range(student.epochs):
         began, sums = time.monotonic(), torch.zeros(4)
         network.train()
+        network.head.train(bool(student.head_rate))
         for pixels, seen, batch in views.batches(epoch, student.seed, student.side):
             for group in optimizer.param_groups:
                 fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -225,7 +228,7 @@ def distil(views: TeacherViews, student: Student, dataset: Dataset, folder: RunF
             record["val_accuracy"] = _measure(averaged, dataset, views, student.side)
         folder.add_history(record)
         log.info("%s %s", folder.path.name, " ".join(f"{k}={v:.4g}" for k, v in record.items()))
-    averaged = cast(Network, average.module)
+    averaged = cast(Network, average.module).requires_grad_(True)
     if student.head_epochs:
         before = {k: v.clone() for k, v in averaged.head.state_dict().items()}
         tuned_from = _measure(averaged, dataset, views, student.side)
@@ -254,7 +257,9 @@ def _loss(
         target = resized(seen, student.side // 32)
     own = network.encoder.see(pixels)
     mimic = ((own - target).square().mean((0, 2, 3)) / views.variance).mean()
-    logits, _ = network.head(network.encoder.place(own)[batch.of], batch.ids, batch.lengths)
+    if student.head_rate:
+        asked = network.head.read(batch.ids, batch.lengths)
+    logits, _ = network.head.reply(network.encoder.place(own)[batch.of], asked)
     soft = F.kl_div(
         (logits / TEMPERATURE).log_softmax(-1), (wanted / TEMPERATURE).softmax(-1), reduction="sum"
     ) * TEMPERATURE**2  # fmt: skip

@@ -70,3 +70,28 @@ def draw_reliability(rows: list[dict[str, float]], error: float, path: Path, tit
     )
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def draw_pareto(rows: list[dict[str, Any]], path: Path) -> None:
+    """Accuracy against milliseconds and against bytes, a line a width, a mark a picture size; see export.pareto."""
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
+    for axes, cost, scale, label in (
+        (panels[0], "encoder_ms", 1.0, "encoder, ms a picture (one thread)"),
+        (panels[1], "bytes", 1e-6, "int8 file, MB"),
+    ):
+        for width in sorted({r["multiplier"] for r in rows if r["name"] != "tiny"}):
+            line = sorted(
+                (r for r in rows if r["multiplier"] == width and r["name"] != "tiny"), key=lambda r: r["side"]
+            )
+            values = [r[cost] * scale for r in line]
+            axes.plot(values, [r["val_accuracy"] for r in line], "o-", label=f"width {width:g}")
+            for r, value in zip(line, values, strict=True):
+                axes.annotate(str(r["side"]), (value, r["val_accuracy"]), (4, -9), textcoords="offset points", size=7)
+        for r in (r for r in rows if r["name"] == "tiny"):
+            axes.plot(r[cost] * scale, r["val_accuracy"], "k*", markersize=13, label=f"tiny ({r['side']})")
+        axes.set(xlabel=label)
+        axes.grid(alpha=0.3)
+    panels[0].set(ylabel="accuracy on val, int8", xscale="log")
+    panels[0].legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

@@ -1,4 +1,4 @@
-"""python -m export.report writes the figures of export/released/*/test.json into README.md and the model card.
+"""python -m export.report writes the figures of export/released/*/test.json into README.md and the model cards.
 
 Text between <!-- NAME --> and <!-- /NAME --> is replaced; nothing else is touched. --check changes nothing and fails
 when the text is not what the figures say.
@@ -15,6 +15,7 @@ from typing import Any
 
 from edge_vqa.model_file import BUNDLED, DEFAULT, EVQA, load_model
 
+from .model_card import KINDS, model_card
 from .models import NAMES
 from .release import RELEASED
 
@@ -26,12 +27,6 @@ REPORT = {
     "cnn-lstm": (0.7703, 0.6600),
 }
 """Accuracy and loss of the report that the four models come from, on its own dish set and four topics."""
-
-KINDS = {
-    "name": "which dish", "yesno": "is it dish X", "presence": "is X in the picture", "category": "category",
-    "main": "main ingredient", "colour": "main colour", "count": "how many X", "tray": "how many dishes",
-    "where": "what is on that side", "side": "which side is X on", "sauce": "is there a dipping sauce",
-}  # fmt: skip
 
 
 def load_results() -> dict[str, dict[str, Any]]:
@@ -85,6 +80,17 @@ def facts(r: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
+def model_cards() -> dict[Path, str]:
+    """The card of every released model, by the file it lives in."""
+    cards = {}
+    for run in sorted(RELEASED.glob("*/run.json")):
+        test = run.with_name("test.json")
+        figures = json.loads(test.read_text(encoding="utf-8")) if test.is_file() else None
+        about = json.loads(run.read_text(encoding="utf-8"))
+        cards[run.with_name("MODEL_CARD.md")] = model_card(run.parent.name, about, figures)
+    return cards
+
+
 def fill(text: str, parts: dict[str, str]) -> str:
     """Replace what stands between the markers of each part that the text has."""
     for name, content in parts.items():
@@ -104,10 +110,10 @@ def main(arguments: list[str] | None = None) -> int:
     shipped = results[DEFAULT]["test"]
     parts = {"results": results_table(results), "kinds": kinds_table(shipped), "facts": facts(shipped)}
     stale = []
-    for file in (ROOT / "README.md", BUNDLED / "MODEL_CARD.md"):
-        old = file.read_text(encoding="utf-8")
-        new = fill(old, parts)
-        if new != old:
+    filled = [ROOT / "README.md", BUNDLED / "MODEL_CARD.md"]
+    texts = {file: fill(file.read_text(encoding="utf-8"), parts) for file in filled} | model_cards()
+    for file, new in texts.items():
+        if not file.is_file() or new != file.read_text(encoding="utf-8"):
             stale.append(file.name)
             if not options.check:
                 file.write_text(new, encoding="utf-8")
