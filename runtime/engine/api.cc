@@ -27,7 +27,7 @@ struct evqa_handle {
 
 struct evqa_scene {
   Network* network;
-  uint8_t* features;  // stored form
+  uint8_t* features;  // stored form, or float32
   bool looked;
 };
 
@@ -68,6 +68,11 @@ evqa_status make_handle(Network* network, int threads, evqa_handle** out) {
   pthread_mutex_init(&h->mutex, nullptr);
   *out = h;
   return EVQA_OK;
+}
+
+size_t feature_bytes(const Network& n) {
+  const NetworkRecord& r = n.file.network;
+  return (size_t)r.cells * r.cells * r.channels * (size_t)n.element;
 }
 
 int64_t nanoseconds() {
@@ -175,9 +180,8 @@ evqa_status evqa_describe(const evqa_handle* h, evqa_about* out) {
 evqa_status evqa_scene_create(const evqa_handle* h, evqa_scene** out) {
   clear_error();
   if (!h || !out) return fail(EVQA_ERROR_ARGUMENT, "a null pointer was given");
-  const NetworkRecord& r = h->network->file.network;
   evqa_scene* scene = (evqa_scene*)calloc(1, sizeof(evqa_scene));
-  uint8_t* features = (uint8_t*)calloc((size_t)r.cells * r.cells * r.channels + kChannelPad, 1);
+  uint8_t* features = (uint8_t*)calloc(feature_bytes(*h->network) + kChannelPad, 1);
   if (!scene || !features) {
     free(scene);
     free(features);
@@ -264,13 +268,13 @@ evqa_status evqa_attention(evqa_handle* h, const evqa_scene* scene, const char* 
 evqa_status evqa_features(const evqa_handle* h, const evqa_scene* scene, uint8_t* out, size_t size) {
   clear_error();
   if (const evqa_status s = check(h, scene)) return s;
-  const NetworkRecord& r = h->network->file.network;
-  const size_t bytes = (size_t)r.cells * r.cells * r.channels;
+  const size_t bytes = feature_bytes(*h->network);
   if (!out || size < bytes) {
     set_error("the features need %zu bytes", bytes);
     return EVQA_ERROR_ARGUMENT;
   }
-  for (size_t i = 0; i < bytes; ++i) out[i] = (uint8_t)(scene->features[i] + h->network->kernels->storage_offset);
+  const int offset = h->network->file.real() ? 0 : h->network->kernels->storage_offset;
+  for (size_t i = 0; i < bytes; ++i) out[i] = (uint8_t)(scene->features[i] + offset);
   return EVQA_OK;
 }
 
@@ -324,31 +328,32 @@ double evqa_rate(const evqa_handle* h) {
   const ConvShape shape = {1, kQuads};
   Arena arena;
   if (!h) return 0;
-  const Kernels& k = *h->network->kernels;
-  int8_t* weights = arena.array<int8_t>(kOutputs * kQuads * 4);
+  const Network& n = *h->network;
   ConvArgs a = {};
   a.shape = shape;
   a.in_pixel = kQuads * 4;
   a.pixels = kPixels;
-  a.channels = a.out_pixel = kOutputs;
+  a.channels = kOutputs;
+  a.out_pixel = kOutputs * n.element;
   a.in = arena.array<uint8_t>(kPixels * kQuads * 4 + kChannelPad);
-  a.packed = arena.take(k.conv_packed_bytes(shape, kOutputs));
+  a.packed = arena.take(n.conv_bytes(shape, kOutputs));
   a.bias = arena.array<int32_t>(kChannelPad);
   a.scale = arena.array<float>(kChannelPad);
-  a.out = arena.array<uint8_t>(kPixels * kOutputs + kChannelPad);
+  a.real = {a.scale, 0.0f, 127.0f};
+  a.out = arena.array<uint8_t>((size_t)kPixels * a.out_pixel + kChannelPad);
   a.high = 127;
   int64_t least = INT64_MAX;
   if (!arena.failed) {
-    k.conv_pack(shape, kOutputs, weights, (void*)a.packed);
     for (int round = 0; round < kRounds; ++round) {
       const int64_t began = nanoseconds();
-      for (int i = 0; i < kCalls; ++i) k.conv(a);
+      for (int i = 0; i < kCalls; ++i) n.conv(a);
       const int64_t took = nanoseconds() - began;
       least = took < least ? took : least;
     }
   }
   arena.release();
-  return least == INT64_MAX ? 0 : (double)kPixels * kOutputs * kQuads * 4 * kCalls * 1e9 / (double)(least ? least : 1);
+  const double macs = (double)kPixels * kOutputs * kQuads * (4 / n.element) * kCalls;
+  return least == INT64_MAX ? 0 : macs * 1e9 / (double)(least ? least : 1);
 }
 
 const char* evqa_error(void) { return last_error(); }

@@ -20,8 +20,8 @@ struct Range {
 // The part of `count` pieces of work that falls to a thread.
 Range share(int count, int thread, int threads) { return {count * thread / threads, count * (thread + 1) / threads}; }
 
-size_t map_bytes(int side, int channels, int pad) {
-  return (size_t)(side + 2 * pad) * (size_t)(side + 2 * pad) * (size_t)channels + 2 * kSlack;
+size_t map_bytes(int side, int pixel, int pad) {
+  return (size_t)(side + 2 * pad) * (size_t)(side + 2 * pad) * (size_t)pixel + 2 * kSlack;
 }
 
 uint64_t now() {
@@ -42,13 +42,14 @@ ConvArgs conv_args(const Layer& l) {
   a.high = l.high;
   a.residual_scale = l.record.residual_scale;
   a.residual_zero = l.residual_zero;
+  a.real = l.real;
   return a;
 }
 
-DepthwiseArgs depthwise_args(const Layer& l, int channels) {
+DepthwiseArgs depthwise_args(const Layer& l, int channels, int pitch) {
   DepthwiseArgs a = {};
   a.channels = channels;
-  a.pitch = (int)l.record.outputs;
+  a.pitch = pitch;
   a.stride = (int)l.record.stride;
   a.pixels = (int)l.record.out_side;
   a.packed = l.packed;
@@ -57,25 +58,33 @@ DepthwiseArgs depthwise_args(const Layer& l, int channels) {
   a.out_zero = l.out_zero;
   a.low = l.low;
   a.high = l.high;
+  a.real = l.real;
   return a;
+}
+
+// Makes a kernel begin at this channel of its outputs; what is packed is apart.
+template <class Args>
+void begin_at(Args& a, int channel) {
+  if (a.bias) a.bias += channel, a.scale += channel;
+  if (a.real.bias) a.real.bias += channel;
 }
 
 // Where row y of a convolution's output begins to read.
 const uint8_t* window(const Layer& l, const Map& in, int y) {
   const int back = l.record.kernel == 3;
-  return in.row(y * (int)l.record.stride - back) - back * in.channels;
+  return in.row(y * (int)l.record.stride - back) - back * in.pixel;
 }
 
 }  // namespace
 
 void Executor::fill_border(const Map& m, int zero) {
-  const size_t row = (size_t)m.pitch(), edge = (size_t)(m.pad * m.channels);
+  const size_t row = (size_t)m.pitch(), edge = (size_t)(m.pad * m.pixel);
   uint8_t* first = m.origin - m.pad * m.pitch() - (ptrdiff_t)edge;
   memset(first, zero, row * (size_t)m.pad);
   memset(first + (ptrdiff_t)row * (m.side + m.pad), zero, row * (size_t)m.pad);
   for (int y = 0; y < m.side; ++y) {
     memset(m.row(y) - edge, zero, edge);
-    memset(m.row(y) + m.side * m.channels, zero, edge);
+    memset(m.row(y) + m.side * m.pixel, zero, edge);
   }
 }
 
@@ -84,15 +93,15 @@ void Executor::convolve_rows(const Layer& l, const Map& in, const Map& out, cons
   if (from >= to) return;
   ConvArgs a = conv_args(l);
   const bool merged = l.record.kernel == 1 && l.record.stride == 1 && !in.pad && !out.pad && (!residual || !residual->pad);
-  a.in_pixel = (ptrdiff_t)l.record.stride * in.channels;
+  a.in_pixel = (ptrdiff_t)l.record.stride * in.pixel;
   a.in_segment = in.pitch();
-  a.out_pixel = out.channels;
+  a.out_pixel = out.pixel;
   a.pixels = merged ? out.side * (to - from) : out.side;
   for (int y = from; y < to; y = merged ? to : y + 1) {
     a.in = window(l, in, y);
     a.out = out.row(y);
     a.residual = residual ? residual->row(y) : nullptr;
-    network->kernels->conv(a);
+    network->conv(a);
   }
 }
 
@@ -104,12 +113,12 @@ void Executor::run_conv(const Step& step, const Map& in, const Map& out, int thr
     const Range r = share(out.side * out.side, thread, pool.active);
     if (r.from >= r.to) return;
     ConvArgs a = conv_args(l);
-    a.in = in.origin + (ptrdiff_t)r.from * in.channels;
-    a.in_pixel = in.channels;
+    a.in = in.origin + (ptrdiff_t)r.from * in.pixel;
+    a.in_pixel = in.pixel;
     a.pixels = r.to - r.from;
-    a.out = out.origin + (ptrdiff_t)r.from * out.channels;
-    a.out_pixel = out.channels;
-    return network->kernels->conv(a);
+    a.out = out.origin + (ptrdiff_t)r.from * out.pixel;
+    a.out_pixel = out.pixel;
+    return network->conv(a);
   }
   const Range r = share(out.side, thread, pool.active);
   convolve_rows(l, in, out, residual, r.from, r.to);
@@ -117,13 +126,13 @@ void Executor::run_conv(const Step& step, const Map& in, const Map& out, int thr
 
 void Executor::run_depthwise(const Step& step, const Map& in, const Map& out, int thread) {
   const Layer& l = network->layers[step.first];
-  DepthwiseArgs a = depthwise_args(l, step.chunk);
+  DepthwiseArgs a = depthwise_args(l, step.chunk, in.pixel);
   const Range r = share(out.side, thread, pool.active);
   a.out_rows = 1;
   for (int y = r.from; y < r.to; ++y) {
-    for (int i = 0; i < 3; ++i) a.rows[i] = in.row(y * a.stride - 1 + i) - in.channels;
+    for (int i = 0; i < 3; ++i) a.rows[i] = in.row(y * a.stride - 1 + i) - in.pixel;
     a.out[0] = out.row(y);
-    network->kernels->depthwise(a);
+    network->depthwise(a);
   }
 }
 
@@ -131,45 +140,46 @@ void Executor::run_depthwise(const Step& step, const Map& in, const Map& out, in
 void Executor::run_rows(const Step& step, const Map& in, const Map& out, int thread) {
   const Layer &widen = network->layers[step.first], &filter = network->layers[step.first + 1],
               &narrow = network->layers[step.first + 2];
-  const int side = (int)filter.record.in_side, channels = (int)filter.record.inputs, stride = (int)filter.record.stride;
-  const ptrdiff_t pitch = (ptrdiff_t)(side + 2) * channels;
+  const int side = (int)filter.record.in_side, stride = (int)filter.record.stride;
+  const int channels = (int)filter.record.inputs, pixel = channels * network->element;
+  const ptrdiff_t pitch = (ptrdiff_t)(side + 2) * pixel;
   const Range r = share(out.side, thread, pool.active);
   uint8_t* ring = wide[thread];
   memset(border[thread], filter.in_zero, (size_t)pitch);
   for (int i = 0; i < kRing; ++i) {
-    memset(ring + i * pitch, filter.in_zero, (size_t)channels);
-    memset(ring + i * pitch + (side + 1) * channels, filter.in_zero, (size_t)channels);
+    memset(ring + i * pitch, filter.in_zero, (size_t)pixel);
+    memset(ring + i * pitch + (side + 1) * pixel, filter.in_zero, (size_t)pixel);
   }
   ConvArgs w = conv_args(widen), n = conv_args(narrow);
-  w.in_pixel = (ptrdiff_t)widen.record.stride * in.channels;
+  w.in_pixel = (ptrdiff_t)widen.record.stride * in.pixel;
   w.in_segment = in.pitch();
   w.pixels = side;
-  w.out_pixel = channels;
-  DepthwiseArgs f = depthwise_args(filter, channels);
+  w.out_pixel = pixel;
+  DepthwiseArgs f = depthwise_args(filter, channels, pixel);
   n.in = rows[thread];
-  n.in_pixel = channels;
-  n.out_pixel = out.channels;
+  n.in_pixel = pixel;
+  n.out_pixel = out.pixel;
   const Map* residual = added(step);
   const bool apart = out.pad || (residual && residual->pad);  // rows with a border between them
-  for (int i = 0; i < 2; ++i) f.out[i] = rows[thread] + (ptrdiff_t)i * out.side * channels;
+  for (int i = 0; i < 2; ++i) f.out[i] = rows[thread] + (ptrdiff_t)i * out.side * pixel;
   int widened = r.from * stride > 0 ? r.from * stride - 1 : 0;
   for (int y = r.from; y < r.to; y += f.out_rows) {
     f.out_rows = r.to - y < 2 ? 1 : 2;
     const int top = y * stride - 1, count = 3 + (f.out_rows - 1) * stride;
     for (; widened < side && widened < top + count; ++widened) {
       w.in = window(widen, in, widened);
-      w.out = ring + (widened % kRing) * pitch + channels;
-      network->kernels->conv(w);
+      w.out = ring + (widened % kRing) * pitch + pixel;
+      network->conv(w);
     }
     for (int i = 0; i < count; ++i)
       f.rows[i] = top + i < 0 || top + i >= side ? border[thread] : ring + ((top + i) % kRing) * pitch;
-    network->kernels->depthwise(f);
+    network->depthwise(f);
     n.pixels = apart ? out.side : out.side * f.out_rows;
     for (int i = 0; i < (apart ? f.out_rows : 1); ++i) {
-      n.in = rows[thread] + (ptrdiff_t)i * out.side * channels;
+      n.in = rows[thread] + (ptrdiff_t)i * out.side * pixel;
       n.out = out.row(y + i);
       n.residual = residual ? residual->row(y + i) : nullptr;
-      network->kernels->conv(n);
+      network->conv(n);
     }
   }
 }
@@ -178,12 +188,11 @@ void Executor::run_rows(const Step& step, const Map& in, const Map& out, int thr
 void Executor::run_chunks(const Step& step, const Map& in, const Map& out, int thread) {
   const Layer &widen = network->layers[step.first], &filter = network->layers[step.first + 1],
               &narrow = network->layers[step.first + 2];
-  const Kernels& k = *network->kernels;
   const int side = (int)filter.record.in_side, channels = (int)filter.record.inputs, stride = (int)filter.record.stride;
-  const int chunk = step.chunk;
+  const int chunk = step.chunk, pixel = chunk * network->element;
   const ptrdiff_t pixels_out = (ptrdiff_t)out.side * out.side;
-  const Map wide_map = {wide[thread] + (ptrdiff_t)(side + 3) * chunk, side, chunk, 1};
-  const size_t widen_bytes = k.conv_packed_bytes(widen.shape, chunk), filter_bytes = k.depthwise_packed_bytes(chunk);
+  const Map wide_map = {wide[thread] + (ptrdiff_t)(side + 3) * pixel, side, pixel, 1};
+  const size_t widen_bytes = network->conv_bytes(widen.shape, chunk), filter_bytes = network->depthwise_bytes(chunk);
   const Range r = share(channels / chunk, thread, pool.active);
   if (r.from < r.to) fill_border(wide_map, filter.in_zero);
   for (int c = r.from; c < r.to; ++c) {
@@ -191,58 +200,71 @@ void Executor::run_chunks(const Step& step, const Map& in, const Map& out, int t
     ConvArgs w = conv_args(widen);
     w.packed = (const uint8_t*)widen.packed + widen_bytes * (size_t)c;
     w.channels = chunk;
-    w.bias += first;
-    w.scale += first;
-    w.in_pixel = in.channels;
+    begin_at(w, first);
+    w.in_pixel = in.pixel;
     w.pixels = side;
-    w.out_pixel = chunk;
+    w.out_pixel = pixel;
     for (int y = 0; y < side; ++y) {
       w.in = in.row(y);
       w.out = wide_map.row(y);
-      k.conv(w);
+      network->conv(w);
     }
-    DepthwiseArgs f = depthwise_args(filter, chunk);
+    DepthwiseArgs f = depthwise_args(filter, chunk, pixel);
     f.packed = (const uint8_t*)filter.packed + filter_bytes * (size_t)c;
-    f.bias += first;
-    f.scale += first;
-    f.pitch = chunk;
+    begin_at(f, first);
     for (int y = 0; y < out.side; y += f.out_rows) {
       f.out_rows = out.side - y < 2 ? 1 : 2;
-      for (int i = 0; i < 3 + (f.out_rows - 1) * stride; ++i) f.rows[i] = wide_map.row(y * stride - 1 + i) - chunk;
-      for (int i = 0; i < 2; ++i) f.out[i] = filtered + (pixels_out * c + (ptrdiff_t)(y + i) * out.side) * chunk;
-      k.depthwise(f);
+      for (int i = 0; i < 3 + (f.out_rows - 1) * stride; ++i) f.rows[i] = wide_map.row(y * stride - 1 + i) - pixel;
+      for (int i = 0; i < 2; ++i) f.out[i] = filtered + (pixels_out * c + (ptrdiff_t)(y + i) * out.side) * pixel;
+      network->depthwise(f);
     }
   }
   pool.barrier();
   // The filtered chunks lie one behind the other: to the last convolution they are the segments of a pixel.
   ConvArgs n = conv_args(narrow);
-  n.in_pixel = chunk;
-  n.in_segment = pixels_out * chunk;
-  n.out_pixel = out.channels;
+  n.in_pixel = pixel;
+  n.in_segment = pixels_out * pixel;
+  n.out_pixel = out.pixel;
   const Map* residual = added(step);
   const bool apart = out.pad || (residual && residual->pad);
   const Range p = share(apart ? out.side : (int)pixels_out, thread, pool.active);
   n.pixels = apart ? out.side : p.to - p.from;
   for (int at = p.from; at < p.to; at = apart ? at + 1 : p.to) {
-    const ptrdiff_t pixel = apart ? (ptrdiff_t)at * out.side : at;
-    n.in = filtered + pixel * chunk;
-    n.out = apart ? out.row(at) : out.origin + pixel * out.channels;
-    n.residual = !residual ? nullptr : apart ? residual->row(at) : residual->origin + pixel * out.channels;
-    k.conv(n);
+    const ptrdiff_t before = apart ? (ptrdiff_t)at * out.side : at;
+    n.in = filtered + before * pixel;
+    n.out = apart ? out.row(at) : out.origin + before * out.pixel;
+    n.residual = !residual ? nullptr : apart ? residual->row(at) : residual->origin + before * out.pixel;
+    network->conv(n);
   }
 }
 
 void Executor::copy_pixels(int thread) {
   const Range r = share(pixels.side, thread, pool.active);
   const int offset = network->kernels->storage_offset, bytes = pixels.side * 3;
+  const int zero = network->file.network.pixel_zero;
   for (int y = r.from; y < r.to; ++y) {
     const uint8_t* from = given + y * given_stride;
     uint8_t* to = pixels.row(y);
-    if (offset)
+    if (network->file.real())
+      for (int i = 0; i < bytes; ++i) ((float*)to)[i] = (float)(from[i] - zero);
+    else if (offset)
       for (int i = 0; i < bytes; ++i) to[i] = (uint8_t)(from[i] ^ 0x80);
     else
       memcpy(to, from, (size_t)bytes);
   }
+}
+
+// What each cell's position means is added to the last map.
+void Executor::place() {
+  const NetworkRecord& r = network->file.network;
+  const int offset = network->kernels->storage_offset, count = (int)(r.cells * r.cells * r.channels);
+  const uint8_t* seen = maps[network->step_count - 1].origin;
+  const float* positions = network->file.tensor<float>(network->file.head.place);
+  if (network->file.real())
+    for (int i = 0; i < count; ++i) ((float*)features)[i] = ((const float*)seen)[i] + positions[i];
+  else
+    network->kernels->place(count, seen, network->layers[network->file.layer_count - 1].out_zero, r.place_scale, positions,
+                            r.features_zero - offset, -offset, 255 - offset, features);
 }
 
 void Executor::run(int thread) {
@@ -272,12 +294,7 @@ void Executor::run(int thread) {
     in = &out;
   }
   if (thread) return;
-  const NetworkRecord& r = network->file.network;
-  const int offset = network->kernels->storage_offset;
-  network->kernels->place((int)(r.cells * r.cells * r.channels), in->origin,
-                          network->layers[network->file.layer_count - 1].out_zero, r.place_scale,
-                          network->file.tensor<float>(network->file.head.place), r.features_zero - offset, -offset,
-                          255 - offset, features);
+  place();
   if (profile) profile->nanoseconds[mark] = now() - began;
 }
 
@@ -324,8 +341,8 @@ bool Executor::plan_maps(size_t slot_bytes) {
     free_from[slot] = step.last_use + 1;
     const LayerRecord& last = network->layers[step.first + step.count - 1].record;
     Map& m = maps[s];
-    m = {nullptr, (int)last.out_side, (int)last.outputs, step.pad_out};
-    m.origin = slots[slot] + kSlack + m.pad * (m.pitch() + m.channels);
+    m = {nullptr, (int)last.out_side, (int)last.outputs * network->element, step.pad_out};
+    m.origin = slots[slot] + kSlack + m.pad * (m.pitch() + m.pixel);
   }
   return true;
 }
@@ -333,20 +350,21 @@ bool Executor::plan_maps(size_t slot_bytes) {
 evqa_status Executor::allocate() {
   const NetworkRecord& r = network->file.network;
   size_t map = 0, wide_bytes = 0, rows_bytes = 0, border_bytes = 0, filtered_bytes = 0;
+  const int element = network->element;
   auto most = [](size_t& a, size_t b) { a = b > a ? b : a; };
   for (int s = 0; s < network->step_count; ++s) {
     const Step& step = network->steps[s];
     const LayerRecord& last = network->layers[step.first + step.count - 1].record;
-    most(map, map_bytes((int)last.out_side, (int)last.outputs, step.pad_out));
+    most(map, map_bytes((int)last.out_side, (int)last.outputs * element, step.pad_out));
     if (step.count != 3) continue;
     const LayerRecord& filter = network->layers[step.first + 1].record;
-    const size_t row = (size_t)(filter.in_side + 2) * filter.inputs;
+    const size_t row = (size_t)(filter.in_side + 2) * filter.inputs * (size_t)element;
     if (step.mode == Mode::kChunks) {
-      most(wide_bytes, map_bytes((int)filter.in_side, step.chunk, 1));
-      most(filtered_bytes, map_bytes((int)filter.out_side, (int)filter.outputs, 0));
+      most(wide_bytes, map_bytes((int)filter.in_side, step.chunk * element, 1));
+      most(filtered_bytes, map_bytes((int)filter.out_side, (int)filter.outputs * element, 0));
     } else {
       most(wide_bytes, row * kRing + kSlack);
-      most(rows_bytes, (size_t)filter.out_side * filter.outputs * 2 + kSlack);
+      most(rows_bytes, (size_t)filter.out_side * filter.outputs * 2 * (size_t)element + kSlack);
       most(border_bytes, row + kSlack);
     }
   }
@@ -356,13 +374,16 @@ evqa_status Executor::allocate() {
     rows[t] = arena.array<uint8_t>(rows_bytes + kSlack);
     border[t] = arena.array<uint8_t>(border_bytes + kSlack);
   }
-  pixels = {nullptr, (int)r.side, 3, 1};
-  uint8_t* room = arena.array<uint8_t>(map_bytes((int)r.side, 3, 1));
+  pixels = {nullptr, (int)r.side, 3 * element, 1};
+  uint8_t* room = arena.array<uint8_t>(map_bytes((int)r.side, pixels.pixel, 1));
   const size_t cells = (size_t)r.cells * r.cells, gates = 4u * r.hidden, asked = 2u * r.channels + r.joint;
   sums_x = arena.array<int32_t>((gates + kChannelPad) * kMostWords);
   sums_h = arena.array<int32_t>(gates + kChannelPad);
   sums = arena.array<int32_t>(asked + kChannelPad);
+  z = arena.array<float>(gates);
   cell = arena.array<float>(r.hidden);
+  hidden = arena.array<float>(r.hidden);
+  zeros = network->file.real() ? arena.array<float>(gates + kChannelPad) : nullptr;
   dense = arena.array<float>(asked);
   modulated = arena.array<float>(cells * r.channels);
   weights = arena.array<float>(cells * (r.glimpses + 1));
@@ -373,8 +394,8 @@ evqa_status Executor::allocate() {
   words = arena.array<uint8_t>((size_t)network->lstm_x.quads * 4 * kMostWords + kSlack);
   pooled_bytes = arena.array<uint8_t>((size_t)network->file.pooled() + kSlack);
   if (!plan_maps(map) || arena.failed) return EVQA_ERROR_MEMORY;
-  pixels.origin = room + kSlack + pixels.pitch() + pixels.channels;
-  fill_border(pixels, r.pixel_zero - network->kernels->storage_offset);
+  pixels.origin = room + kSlack + pixels.pitch() + pixels.pixel;
+  fill_border(pixels, network->file.real() ? 0 : r.pixel_zero - network->kernels->storage_offset);
   return EVQA_OK;
 }
 

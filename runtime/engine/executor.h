@@ -8,11 +8,11 @@ namespace evqa {
 
 constexpr int kMostWords = 64;
 
-// A map of activations: rows of side pixels of `channels` bytes, with a border of `pad` pixels.
+// A map of activations: rows of side pixels of `pixel` bytes, with a border of `pad` pixels.
 struct Map {
   uint8_t* origin;  // pixel (0, 0), behind the border
-  int side, channels, pad;
-  ptrdiff_t pitch() const { return (ptrdiff_t)(side + 2 * pad) * channels; }
+  int side, pixel, pad;
+  ptrdiff_t pitch() const { return (ptrdiff_t)(side + 2 * pad) * pixel; }
   uint8_t* row(int y) const { return origin + y * pitch(); }
 };
 
@@ -37,16 +37,17 @@ struct Executor {
   uint8_t* features;
   Profile* profile;
 
-  // Head
+  // Head. In float32 models the sums are float32, and state and pooled_bytes have no use.
   int32_t *sums_x, *sums_h, *sums;
-  float *cell, *dense, *modulated, *weights, *pooled, *look, *seen;
+  float *z, *cell, *hidden, *dense, *modulated, *weights, *pooled, *look, *seen;
   uint8_t *state, *words, *pooled_bytes;
+  const float* zeros;  // as many as the LSTM's gates
 
   // On failure nothing is left behind.
   evqa_status create(const Network* network, int threads);
   void destroy();
 
-  // side * side * 3 bytes, `stride` from row to row -> features [cells * cells][channels], stored form.
+  // side * side * 3 bytes, `stride` from row to row -> features [cells * cells][channels], stored form or float32.
   void encode(const uint8_t* rgb, ptrdiff_t stride, uint8_t* features);
 
   // count: 1 to kMostWords ids, each below the network's words. logits [answers + 1], attention [cells * cells].
@@ -58,6 +59,7 @@ struct Executor {
   const Map* added(const Step& step) const;
   void run(int thread);
   void copy_pixels(int thread);
+  void place();
   void fill_border(const Map& map, int zero);
   void convolve_rows(const Layer& layer, const Map& in, const Map& out, const Map* residual, int from, int to);
   void run_conv(const Step& step, const Map& in, const Map& out, int thread);
@@ -65,6 +67,8 @@ struct Executor {
   void run_rows(const Step& step, const Map& in, const Map& out, int thread);
   void run_chunks(const Step& step, const Map& in, const Map& out, int thread);
   const float* read_question(const int32_t* ids, int count);
+  void read_real_question(int count);
+  float sum_of_cells(const uint8_t* features, uint32_t channel) const;
   void pool_without_attention(const uint8_t* features, const float* scale, const float* shift);
 };
 

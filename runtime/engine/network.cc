@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kSmallMap = 14;  // up to this side, a block goes through its channels in chunks
 constexpr int kChunk = 96;     // channels; divides the widened channels of MobileNetV2
+constexpr int kRealChunk = 96; // the same for float32
 
 int padded(int n) { return (n + kChannelPad - 1) / kChannelPad * kChannelPad; }
 
@@ -57,11 +58,35 @@ struct Builder {
     return packed;
   }
 
+  // The same for float32, whose runs need no padding.
+  void* pack(int rows, const float* weights, int columns) {
+    float* packed = (float*)n.arena.take(n.conv_bytes({1, columns}, rows));
+    if (packed) pack_floats(k.real->tile, rows, columns, weights, packed);
+    return packed;
+  }
+
+  void real_layer(Layer& l, int chunk, int runs) {
+    const LayerRecord& r = l.record;
+    const int outputs = (int)r.outputs, inputs = (int)r.inputs;
+    const float* w = n.file.tensor<float>(r.weights);
+    l.real = {floats(n.file.tensor<float>(r.bias), outputs), r.low, r.high};
+    if (!r.depthwise) {
+      l.shape = r.kernel == 1 ? ConvShape{runs, inputs / runs} : ConvShape{3, 3 * inputs};
+      l.packed = pack(outputs, w, (int)(r.kernel * r.kernel) * inputs);
+      return;
+    }
+    float* to = n.arena.array<float>((size_t)outputs * 9);
+    l.packed = to;
+    for (int first = 0; to && first < outputs; first += chunk)
+      for (int tap = 0; tap < 9; ++tap, to += chunk) memcpy(to, w + tap * outputs + first, (size_t)chunk * 4);
+  }
+
   // `runs`: how many segments a 1x1 convolution's channels come in.
   void layer(int i, int chunk, int runs) {
     const LayerRecord& r = n.file.layers[i];
     Layer& l = n.layers[i];
     l.record = r;
+    if (n.file.real()) return real_layer(l, chunk, runs);
     l.in_zero = r.in_zero - k.storage_offset;
     l.out_zero = r.out_zero - k.storage_offset;
     l.low = (int)r.low - k.storage_offset;
@@ -126,9 +151,10 @@ struct Builder {
     if (s.residual >= 0) n.steps[s.residual].last_use = n.step_count;
     s.mode = block ? Mode::kRows : r[0].depthwise ? Mode::kDepthwise : Mode::kConv;
     s.chunk = (int)(block ? r[1] : r[0]).outputs;
-    if (block && r[1].in_side <= kSmallMap && r[0].kernel == 1 && r[0].stride == 1 && s.chunk % kChunk == 0 && kChunk % k.conv_tile == 0) {
+    const int chunk = n.file.real() ? kRealChunk : kChunk, tile = n.file.real() ? k.real->tile : k.conv_tile;
+    if (block && r[1].in_side <= kSmallMap && r[0].kernel == 1 && r[0].stride == 1 && s.chunk % chunk == 0 && chunk % tile == 0) {
       s.mode = Mode::kChunks;
-      s.chunk = kChunk;
+      s.chunk = chunk;
     }
     s.pad_out = left > s.count && (r[s.count].kernel == 3 || r[s.count].depthwise);
     return s;
@@ -151,12 +177,13 @@ struct Builder {
 
   // Matrices of the same input, one below the other. What a stored byte s stands for is s + `shift`.
   Dense dense(const Matrix* matrices, int count, int columns, int shift) {
+    const bool real = n.file.real();
     int rows = 0;
     for (int m = 0; m < count; ++m) rows += matrices[m].rows;
-    Dense d = {rows, (columns + 3) / 4, nullptr, nullptr, nullptr, nullptr};
-    int32_t* correction = ints(nullptr, rows);
-    float *scale = floats(nullptr, rows), *bias = floats(nullptr, rows);
-    int8_t* all = (int8_t*)malloc((size_t)rows * (size_t)columns);
+    Dense d = {rows, real ? columns : (columns + 3) / 4, nullptr, nullptr, nullptr, nullptr};
+    float *scale = real ? nullptr : floats(nullptr, rows), *bias = floats(nullptr, rows);
+    const size_t row = (size_t)columns * (real ? 4 : 1);
+    uint8_t* all = (uint8_t*)malloc((size_t)rows * row);
     if (!all) n.arena.failed = true;
     if (n.arena.failed) {
       free(all);
@@ -164,18 +191,27 @@ struct Builder {
     }
     int at = 0;
     for (int m = 0; m < count; at += matrices[m++].rows) {
-      const size_t bytes = (size_t)matrices[m].rows * 4;
-      memcpy(all + (size_t)at * columns, n.file.tensor<int8_t>(matrices[m].weights), bytes / 4 * (size_t)columns);
-      memcpy(scale + at, n.file.tensor<float>(matrices[m].scale), bytes);
-      memcpy(bias + at, n.file.tensor<float>(matrices[m].bias), bytes);
+      const size_t height = (size_t)matrices[m].rows;
+      memcpy(all + (size_t)at * row, n.file.tensor<uint8_t>(matrices[m].weights), height * row);
+      memcpy(bias + at, n.file.tensor<float>(matrices[m].bias), height * 4);
+      if (scale) memcpy(scale + at, n.file.tensor<float>(matrices[m].scale), height * 4);
     }
-    for (int r = 0; r < rows; ++r) correction[r] = shift * sum_of_weights<false>(all + (size_t)r * columns, columns);
-    d.packed = pack({1, d.quads}, rows, all, columns);
-    d.correction = correction;
     d.scale = scale;
     d.bias = bias;
+    if (real)
+      d.packed = pack(rows, (const float*)all, columns);
+    else
+      pack_dense(&d, (const int8_t*)all, columns, shift);
     free(all);
     return d;
+  }
+
+  void pack_dense(Dense* d, const int8_t* weights, int columns, int shift) {
+    int32_t* correction = ints(nullptr, d->outputs);
+    for (int r = 0; correction && r < d->outputs; ++r)
+      correction[r] = shift * sum_of_weights<false>(weights + (size_t)r * columns, columns);
+    d->packed = pack({1, d->quads}, d->outputs, weights, columns);
+    d->correction = correction;
   }
 
   void head() {
@@ -191,6 +227,10 @@ struct Builder {
     n.lstm_h = dense(&state, 1, hidden, offset - 128);
     n.question = dense(asked, 3, hidden, offset - 128);
     n.picture = dense(&seen, 1, n.file.pooled(), offset);
+    if (n.file.real()) {
+      n.embedding = n.file.tensor<uint8_t>(h.embedding);
+      return;
+    }
     const size_t row = (size_t)n.lstm_x.quads * 4;
     uint8_t* table = n.arena.array<uint8_t>(r.words * row + 64);
     const uint8_t* from = n.file.tensor<uint8_t>(h.embedding);
@@ -230,8 +270,18 @@ struct Builder {
 
 }  // namespace
 
+size_t Network::conv_bytes(ConvShape shape, int channels) const {
+  if (!file.real()) return kernels->conv_packed_bytes(shape, channels);
+  return packed_floats(kernels->real->tile, channels, shape.segments * shape.segment_quads) * sizeof(float);
+}
+
+size_t Network::depthwise_bytes(int channels) const {
+  return file.real() ? (size_t)channels * 9 * sizeof(float) : kernels->depthwise_packed_bytes(channels);
+}
+
 evqa_status Network::build(const Kernels* kernels_) {
   kernels = kernels_;
+  element = file.real() ? (int)sizeof(float) : 1;
   Builder builder = {*this, *kernels};
   builder.steps();
   builder.head();

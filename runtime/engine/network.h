@@ -18,6 +18,7 @@ struct Layer {
   const int32_t* bias;   // less (zero point - storage offset) * sum of weights
   const float* scale;
   int in_zero, out_zero, low, high, residual_zero;  // stored form
+  FloatOutput real;      // in float32 models, where the others are null or 0
 };
 
 enum class Mode {
@@ -40,7 +41,7 @@ struct Dense {
   int outputs, quads;
   void* packed;
   const int32_t* correction;
-  const float *scale, *bias;
+  const float *scale, *bias;  // no scale in float32 models
 };
 
 struct Network {
@@ -48,10 +49,11 @@ struct Network {
   Arena arena;
   ModelFile file;
   const Kernels* kernels;
+  int element;               // bytes of an activation
   Layer layers[kMostLayers];
   Step steps[kMostLayers];
   int step_count;
-  const uint8_t* embedding;  // stored, rows of lstm_x.quads * 4 bytes
+  const uint8_t* embedding;  // stored, or float32, rows of lstm_x.quads * 4 bytes
   Dense lstm_x, lstm_h, question, picture;  // question: scale, shift and question one below the other
   Vocabulary vocabulary;
   const char** answers;
@@ -60,6 +62,10 @@ struct Network {
   size_t mapping_size;
 
   evqa_status build(const Kernels* kernels);  // after file.read
+  size_t conv_bytes(ConvShape shape, int channels) const;  // of packed weights
+  size_t depthwise_bytes(int channels) const;
+  void conv(const ConvArgs& a) const { file.real() ? kernels->real->conv(a) : kernels->conv(a); }
+  void depthwise(const DepthwiseArgs& a) const { file.real() ? kernels->real->depthwise(a) : kernels->depthwise(a); }
   void take() { users.fetch_add(1, std::memory_order_relaxed); }
   static void give_back(Network* network);
 };

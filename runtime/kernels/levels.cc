@@ -1,4 +1,4 @@
-// Which levels there are, and which of them this processor runs.
+// Which levels there are, which of them this processor runs, and how all pack float32.
 #include "levels.h"
 
 namespace evqa {
@@ -42,6 +42,17 @@ __attribute__((constructor)) void fill() {
 }
 
 }  // namespace
+
+size_t packed_floats(int tile, int channels, int columns) {
+  return (size_t)((channels + tile - 1) / tile) * (size_t)tile * (size_t)columns;
+}
+
+void pack_floats(int tile, int channels, int columns, const float* weights, float* packed) {
+  for (int first = 0; first < channels; first += tile)
+    for (int i = 0; i < columns; ++i)
+      for (int c = first; c < first + tile; ++c)
+        *packed++ = c < channels ? weights[(ptrdiff_t)c * columns + i] : 0.0f;
+}
 
 const Level* levels(int* count) {
   *count = filled;

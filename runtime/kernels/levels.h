@@ -12,6 +12,8 @@ extern const Kernels kKernelsNeon;
 extern const Kernels kKernelsNeondot;
 extern const Kernels kKernelsNeoni8mm;
 
+extern const FloatKernels kFloatNeon;  // for all levels of ARM
+
 bool arm_has_dotprod();
 bool arm_has_i8mm();
 

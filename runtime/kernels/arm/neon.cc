@@ -6,13 +6,18 @@
 namespace evqa {
 namespace {
 #include "../head/head.inc"
+constexpr int kFloatLanes = 4, kFloatPixels = 8;
+#include "../float/float.inc"
 }  // namespace
+
+const FloatKernels kFloatNeon = {kFloatTile, float_conv, float_depthwise};
 
 const Kernels kKernelsNeon = {
     "neon", kStorageOffset,
     kTile, conv_packed_bytes, conv_pack, conv_4x16,
     kTile, depthwise_packed_bytes, depthwise_pack, depthwise_2x8_neon,
     dense_4x16, head_lstm_cell, head_attend, head_affine, head_quantize, head_answer, head_place,
+    &kFloatNeon,
 };
 
 }  // namespace evqa

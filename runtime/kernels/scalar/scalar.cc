@@ -67,12 +67,53 @@ void dense(const DenseArgs& a) {
                                                        (const int8_t*)a.packed + (ptrdiff_t)j * a.quads * 4);
 }
 
+float finish(float y, const FloatOutput& o) {
+  y = y > o.low ? y : o.low;
+  return y < o.high ? y : o.high;
+}
+
+float float_at(const uint8_t* p) {
+  float x;
+  __builtin_memcpy(&x, p, sizeof x);
+  return x;
+}
+
+void float_conv(const ConvArgs& a) {
+  const int run = a.shape.segment_quads;
+  for (int p = 0; p < a.pixels; ++p)
+    for (int c = 0; c < a.channels; ++c) {
+      const float* w = (const float*)a.packed + (ptrdiff_t)c * a.shape.segments * run;
+      float sum = 0.0f;
+      for (int s = 0; s < a.shape.segments; ++s)
+        for (int i = 0; i < run; ++i) sum = sum + float_at(a.in + p * a.in_pixel + s * a.in_segment + 4 * i) * w[s * run + i];
+      float y = sum + a.real.bias[c];
+      if (a.residual) y = y + float_at(a.residual + p * a.out_pixel + 4 * c);
+      y = finish(y, a.real);
+      __builtin_memcpy(a.out + p * a.out_pixel + 4 * c, &y, sizeof y);
+    }
+}
+
+void float_depthwise(const DepthwiseArgs& a) {
+  for (int r = 0; r < a.out_rows; ++r)
+    for (int p = 0; p < a.pixels; ++p)
+      for (int c = 0; c < a.channels; ++c) {
+        float sum = 0.0f;
+        for (int k = 0; k < 9; ++k)
+          sum = sum + float_at(a.rows[r * a.stride + k / 3] + (ptrdiff_t)(p * a.stride + k % 3) * a.pitch + 4 * c) *
+                          ((const float*)a.packed)[k * a.channels + c];
+        const float y = finish(sum + a.real.bias[c], a.real);
+        __builtin_memcpy(a.out[r] + (ptrdiff_t)p * a.pitch + 4 * c, &y, sizeof y);
+      }
+}
+
+constexpr FloatKernels kFloat = {1, float_conv, float_depthwise};
+
 }  // namespace
 
 const Kernels kKernelsScalar = {
     "scalar",    kStorageOffset, 1,           packed_bytes, pack,          conv,       1,          depthwise_packed_bytes,
     depthwise_pack, depthwise,   dense,       head_lstm_cell, head_attend, head_affine, head_quantize, head_answer,
-    head_place,
+    head_place,  &kFloat,
 };
 
 }  // namespace evqa

@@ -56,12 +56,16 @@ inline __m256 scaled(__m256i sum, const float* scale) {
 #include "avx2_conv.inc"
 #include "avx2_depthwise.inc"
 
+constexpr int kFloatLanes = 8, kFloatPixels = 6;
+#include "../float/float.inc"
+constexpr FloatKernels kFloat = {kFloatTile, float_conv, float_depthwise};
+
 }  // namespace
 
 const Kernels kKernelsAvx2 = {
     "avx2",         kStorageOffset, kTile,          packed_bytes, pack,        conv,          kTile,       depthwise_packed_bytes,
     depthwise_pack, depthwise,      dense,          head_lstm_cell, head_attend, head_affine, head_quantize, head_answer,
-    head_place,
+    head_place,     &kFloat,
 };
 
 }  // namespace evqa

@@ -76,12 +76,16 @@ inline __m512 scaled(__m512i sum, __m512 scale) { return _mm512_mul_ps(_mm512_cv
 #include "avx512vnni_conv.inc"
 #include "avx512vnni_depthwise.inc"
 
+constexpr int kFloatLanes = 16, kFloatPixels = 8;
+#include "../float/float.inc"
+constexpr FloatKernels kFloat = {kFloatTile, float_conv, float_depthwise};
+
 }  // namespace
 
 const Kernels kKernelsAvx512vnni = {
     "avx512vnni",   kStorageOffset, 48,             packed_bytes, pack,        conv,          64,          depthwise_packed_bytes,
     depthwise_pack, depthwise,      dense,          head_lstm_cell, head_attend, head_affine, head_quantize, head_answer,
-    head_place,
+    head_place,     &kFloat,
 };
 
 }  // namespace evqa
