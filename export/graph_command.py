@@ -41,13 +41,13 @@ def run_command(prog: str, kind: str, write: Callable[[Path, Path], list[Path]],
 
 
 def _from_run(options: argparse.Namespace, write: Callable[[Path, Path], list[Path]]) -> list[Path]:
-    # What a file of graphs is made of needs no PyTorch; this does.
+    if not options.data:
+        raise DataError("--run needs --data")
+    # Graphs of an .evqa file need no PyTorch; these imports do.
     from .data import load_dataset
     from .run_folder import RunFolder
     from .to_evqa import export_evqa
 
-    if not options.data:
-        raise DataError("--run needs --data")
     run, dataset = RunFolder(options.run), load_dataset(options.data)
     with tempfile.TemporaryDirectory() as scratch:
         evqa = Path(scratch) / f"{run.about()['shape']['name']}-{options.precision}{EVQA}"
