@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
 from pathlib import Path
+
+from edge_vqa.errors import DataError
 
 from .matrix import Exported
 
@@ -19,6 +24,29 @@ def check_tflite(path: Path) -> None:
     from export.to_tflite import verify
 
     verify(path)
+
+
+def check_manifest(folder: Path, models: Iterable[str]) -> list[str]:
+    """What is wrong with the files of these models that manifest.json lists, one text each; none without a manifest.
+
+    Raises DataError when the manifest itself is damaged.
+    """
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        return []
+    problems = []
+    try:
+        for entry in json.loads(manifest.read_text(encoding="utf-8"))["files"]:
+            file = folder / entry["file"]
+            if entry["model"] not in models:
+                continue
+            if not file.is_file():
+                problems.append(f"{file.name}: listed in manifest.json, but not there")
+            elif hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
+                problems.append(f"{file.name}: not the file that manifest.json lists (another SHA-256)")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{manifest}: damaged ({error!r})") from error
+    return problems
 
 
 CHECKS = {"onnx": check_onnx, "tflite": check_tflite}

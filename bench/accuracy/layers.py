@@ -19,6 +19,8 @@ from torch import nn
 from edge_vqa.errors import EngineError
 from export.models import Network
 
+from .signature import ask_signature, fit
+
 Array = np.ndarray[Any, Any]
 Layers = dict[str, Array]
 Run = Callable[[Array, Sequence[int]], Layers]
@@ -159,7 +161,7 @@ def tflite_layers(path: Path) -> Run:
         experimental_op_resolver_type=litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         num_threads=1,
     )
-    runner = interpreter.get_signature_runner()
+    runner = ask_signature(interpreter)
     numbers = {detail["name"]: detail["index"] for detail in interpreter.get_tensor_details()}
     inner = [*_conv_names(numbers), "features", "state"]
     missing = [name for name in inner if name not in numbers]
@@ -174,14 +176,6 @@ def tflite_layers(path: Path) -> Run:
         return {name: value[0] if value.ndim == 4 else value.reshape(-1) for name, value in values.items()}
 
     return run
-
-
-def fit(value: Array, detail: dict[str, Any]) -> Array:
-    """An input as a signature takes it: its dtype, and 0 up to the length where that is fixed and longer."""
-    shape = [max(int(have), int(want)) for have, want in zip(value.shape, detail["shape"], strict=True)]
-    filled = np.zeros(shape, detail["dtype"])
-    filled[tuple(slice(n) for n in value.shape)] = value
-    return filled
 
 
 def _value(interpreter: Any, number: int) -> Array:

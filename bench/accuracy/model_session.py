@@ -13,12 +13,15 @@ from . import figures
 from .asked import Asked
 from .checks import check
 from .evqa_layers import evqa_layers
+from .figures import Array
 from .full_precision import load_trained, predict_once, temperature
 from .layers import Layers, Run, TorchLayers, compare_layers, onnx_layers, tflite_layers, worst
 from .matrix import ENGINES, Exported
 from .run_file import Answered, run_file
+from .uncut import UNCUT, ask_uncut
 
-HALVES_QUESTIONS = 100
+SOME_QUESTIONS = 100
+"""For what is looked at in a sample."""
 LAYER_QUESTIONS = 4
 _LAYERS: dict[str, Callable[[Path], Run]] = {"evqa": evqa_layers, "onnx": onnx_layers, "tflite": tflite_layers}
 _FURTHER_ENGINES = {"int8.evqa": ("onnx",)}
@@ -46,7 +49,7 @@ class ModelSession:
 
     def measure(self, files: list[Exported]) -> dict[str, Any]:
         """The model's part of the result."""
-        found: dict[str, Any] = {"checks": [], "files": {}, "halves": {}, "layers": {}}
+        found: dict[str, Any] = {"checks": [], "files": {}, "halves": {}, "uncut": {}, "layers": {}}
         for file in files:
             if not file.path.is_file():
                 self.problems.append(f"{file.path.name}: there is no such file")
@@ -59,6 +62,7 @@ class ModelSession:
             self._attempt(found["layers"], file.kind, self._compare_layers, file)
             if file.kind in self._answered and file.format != "evqa":
                 self._attempt(found["halves"], file.kind, self._ask_halves, file)
+                self._attempt(found["uncut"], file.kind, self._ask_uncut, file)
         own = figures.judge(self._asked.examples, self._trained.answers, self._full, self._temperature)
         kinds = Counter(e.kind for e in self._asked.examples)
         return {
@@ -94,16 +98,24 @@ class ModelSession:
 
     def _ask_halves(self, file: Exported) -> dict[str, Any]:
         """Encoder and head as two files, against the whole, on some of the questions."""
-        rows = self._asked.spaced(HALVES_QUESTIONS)
-        answered = run_file(
-            file.half("encoder"), ENGINES[file.format], self._asked.at(rows),
-            self._trained.answers, self._trained.vocabulary.words,
-        )  # fmt: skip
+        rows, trained = self._asked.spaced(SOME_QUESTIONS), self._trained
+        half, engine, words = file.half("encoder"), ENGINES[file.format], trained.vocabulary.words
+        logits = run_file(half, engine, self._asked.at(rows), trained.answers, words).logits
+        return self._against_whole(file, rows, logits)
+
+    def _ask_uncut(self, file: Exported) -> dict[str, Any]:
+        """The whole graph in its runtime without edge_vqa, against the same in edge_vqa, on some of the questions."""
+        rows, trained = self._asked.spaced(SOME_QUESTIONS), self._trained
+        run = UNCUT[file.format](file.path)
+        logits = ask_uncut(run, self._asked.at(rows), trained.side, lambda q: trained.vocabulary.encode(q).ids)
+        return self._against_whole(file, rows, logits)
+
+    def _against_whole(self, file: Exported, rows: list[int], logits: Array) -> dict[str, Any]:
         whole = self._answered[file.kind].logits[rows]
         return {
             "questions": len(rows),
-            "same": int(figures.all_agree([answered.logits, whole]).sum()),
-            "largest_difference": float(np.abs(answered.logits - whole).max()),
+            "same": int(figures.all_agree([logits, whole]).sum()),
+            "largest_difference": float(np.abs(logits - whole).max()),
         }
 
     def _compare_layers(self, file: Exported) -> dict[str, Any]:

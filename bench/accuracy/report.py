@@ -53,7 +53,7 @@ def files_table(models: Mapping[str, Any]) -> str:
         rows.append([f"`{name}`", "PyTorch", f"{own['accuracy']:.4f}", f"{own['loss']:.4f}", *[""] * 6])
         for key, f in model["files"].items():
             rows.append([
-                "", key, f"{f['accuracy']:.4f}", f"{f['loss']:.4f}", f"{f['points_lost'] + 0.0:.2f}",
+                "", key, f"{f['accuracy']:.4f}", f"{f['loss']:.4f}", f"{round(f['points_lost'], 2) + 0.0:.2f}",
                 f"{100 * f['agreement']:.2f}", _small(f["largest_difference"]), f"{f['bytes'] / 1e6:.2f}",
                 f"{f['picture_ms']:.2f}", f"{f['question_ms']:.3f}",
             ])  # fmt: skip
@@ -65,7 +65,7 @@ def files_table(models: Mapping[str, Any]) -> str:
 
 
 def _small(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.1e}"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.1e}" if value else "0"
 
 
 def agreement_text(models: Mapping[str, Any]) -> str:
@@ -171,17 +171,24 @@ def surest(models: Mapping[str, Any], most: int = 5) -> str:
 
 
 def halves_text(models: Mapping[str, Any]) -> str:
-    """Encoder and head as two files against the whole."""
-    rows = [
-        [f"`{name}`", key, f"{h['same']} of {h['questions']}", _small(h["largest_difference"])]
-        for name, model in models.items()
-        for key, h in model["halves"].items()
-    ]
+    """The halves, and the uncut graph, against the whole file as edge_vqa runs it."""
+    rows = []
+    for name, model in models.items():
+        for key in {**model["halves"], **model["uncut"]}:
+            cells = [f"`{name}`", key]
+            for way in ("halves", "uncut"):
+                found = model[way].get(key)
+                same = f"{found['same']} of {found['questions']}" if found else ""
+                cells += [same, _small(found["largest_difference"]) if found else ""]
+            rows.append(cells)
     checked = sum(len(model["checks"]) for model in models.values())
     text = f"{checked} ONNX and TFLite files, whole and halves, went through their checkers."
     if not rows:
         return text
-    heading = ("model", "file", "same answer from the halves", "largest difference of a logit")
+    heading = (
+        "model", "file", "two halves: same answer", "largest difference of a logit",
+        "one graph without edge_vqa: same answer", "largest difference of a logit",
+    )  # fmt: skip
     return f"{text}\n\n{table(heading, rows)}"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge_vqa import VQA
-from edge_vqa.errors import ModelError
+from edge_vqa.errors import EngineError, ModelError
 
 from .asked import Asked
 
@@ -35,7 +35,7 @@ class Answered:
 def run_file(path: Path, engine: str, asked: Asked, answers: list[str], words: tuple[str, ...]) -> Answered:
     """Ask `path` everything on one thread. `answers` and `words` are the trained run's.
 
-    Raises ModelError when the file has other answers or words, and what VQA and its engines raise.
+    Raises ModelError when the file has other answers or words, EngineError when a logit is not a number, and what VQA and its engines raise.
     """
     vqa = VQA(path, engine, threads=1)
     if list(vqa.model.answers) != answers or vqa.model.vocabulary.words != words:
@@ -53,6 +53,8 @@ def run_file(path: Path, engine: str, asked: Asked, answers: list[str], words: t
             began = time.perf_counter()
             logits[row] = vqa.engine.answer(features, ids)[0]
             answered.append(time.perf_counter() - began)
+    if not np.isfinite(logits).all():
+        raise EngineError(f"{path}: gives logits that are not numbers")
     return Answered(
         engine=vqa.engine.name,
         logits=logits,

@@ -14,6 +14,7 @@ from typing import Any
 from export.data import Dataset, load_dataset
 
 from .asked import Asked, load_asked
+from .checks import check_manifest
 from .matrix import list_files
 from .model_session import ModelSession
 
@@ -45,7 +46,7 @@ def measure(plan: Plan) -> dict[str, Any]:
     asked = load_asked(dataset, plan.split, plan.questions)
     val = _val(dataset, asked)
     models: dict[str, Any] = {}
-    problems: list[str] = []
+    problems = check_manifest(plan.files, plan.models)
     for name in plan.models:
         session = ModelSession(plan.runs / name, asked, val, plan.out / "cache", plan.tell)
         models[name] = session.measure([file for file in files if file.model == name])
@@ -94,7 +95,7 @@ def last_line(found: dict[str, float | None]) -> str:
 
 
 def _two(value: float | None) -> str:
-    return "nan" if value is None else f"{value + 0.0:.2f}"
+    return "nan" if value is None else f"{round(value, 2) + 0.0:.2f}"
 
 
 def _versions() -> dict[str, str]:

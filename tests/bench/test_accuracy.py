@@ -1,5 +1,7 @@
 """bench.accuracy: its figures against ones worked out by hand, its layers against what a layer is."""
 
+import hashlib
+import json
 import math
 from pathlib import Path
 
@@ -12,9 +14,11 @@ import torch
 
 from bench.accuracy import figures, layers
 from bench.accuracy.__main__ import ROOT, main
+from bench.accuracy.checks import check_manifest
 from bench.accuracy.report import agreement_text, effects_table
 from bench.accuracy.session import last_line, worst
-from edge_vqa.errors import EngineError
+from bench.accuracy.signature import fit
+from edge_vqa.errors import DataError, EngineError
 from export.data import Example
 from export.models import Network, Shape
 
@@ -166,10 +170,10 @@ def test_hooks_hear_every_convolution_after_residual_and_clamp() -> None:
 
 def test_inputs_fit_signatures() -> None:
     ids = np.array([[4, 5, 6]])
-    fixed = layers.fit(ids, {"shape": np.array([1, 5]), "dtype": np.int32})
+    fixed = fit(ids, {"shape": np.array([1, 5]), "dtype": np.int32})
     assert fixed.dtype == np.int32
     assert fixed.tolist() == [[4, 5, 6, 0, 0]]
-    assert layers.fit(ids, {"shape": np.array([1, 1]), "dtype": np.int64}).tolist() == [[4, 5, 6]]
+    assert fit(ids, {"shape": np.array([1, 1]), "dtype": np.int64}).tolist() == [[4, 5, 6]]
 
 
 @pytest.mark.parametrize(
@@ -190,3 +194,19 @@ def test_mistakes(arguments: list[str], message: str, tmp_path: Path, capsys: py
     assert message in error
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+
+
+def test_files_must_be_those_of_the_manifest(tmp_path: Path) -> None:
+    names = ["a-int8.evqa", "a-int8.onnx", "a-float32.evqa", "b-int8.evqa"]
+    listed = [{"file": n, "model": n[0], "sha256": hashlib.sha256(n.encode()).hexdigest()} for n in names]
+    assert check_manifest(tmp_path, ["a", "b"]) == []
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": listed}), encoding="utf-8")
+    (tmp_path / "a-int8.evqa").write_text("a-int8.evqa")
+    (tmp_path / "a-int8.onnx").write_text("changed")
+    assert check_manifest(tmp_path, ["a"]) == [
+        "a-int8.onnx: not the file that manifest.json lists (another SHA-256)",
+        "a-float32.evqa: listed in manifest.json, but not there",
+    ]
+    (tmp_path / "manifest.json").write_text('{"files": [{}]}', encoding="utf-8")
+    with pytest.raises(DataError, match="manifest.json: damaged"):
+        check_manifest(tmp_path, ["a"])
