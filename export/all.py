@@ -82,6 +82,7 @@ def export_all(data: str, out: Path, models: list[str], jobs: int = 2) -> Path:
         raise DataError(f"{', '.join(unknown)}: no such released model (known: {', '.join(released_models())})")
     out.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
+    # Each job takes what it needs from the released folder and the data: nothing is shared but the output folder.
     with ProcessPoolExecutor(jobs) as pool:
         waiting = {pool.submit(export_one, m, p, data, out): (m, p) for m in models for p in PRECISIONS}
         for done in as_completed(waiting):

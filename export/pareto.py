@@ -57,9 +57,9 @@ class Point(NamedTuple):
         """How it is trained: long from the teacher at the first side, shorter from there at the others."""
         sizes = {"multiplier": self.multiplier}
         if self.side == FIRST_SIDE:
-            return Student(side=self.side, sizes=sizes, epochs=5 if self.multiplier == 1 else 14)
+            return Student(side=self.side, sizes=sizes, epochs=5 if self.multiplier == 1 else 10)
         return Student(
-            side=self.side, sizes=sizes, start=str(runs / f"{self.multiplier:g}-{FIRST_SIDE}"), epochs=4, rate=1e-3
+            side=self.side, sizes=sizes, start=str(runs / f"{self.multiplier:g}-{FIRST_SIDE}"), epochs=3, rate=1e-3
         )
 
 
