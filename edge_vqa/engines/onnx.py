@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from ..evqa_tensors import load_tensors
 from ..model_file import ENCODER, EVQA, HEAD, WHOLE, ModelFile
 from ..onnx_file import cut, read_file
 from .onnx_graph import onnx_model
+
+_Value = tuple[str, Sequence[Any]]
+"""Type and sizes; a size may be a name."""
 
 
 def open_engine(model: ModelFile, threads: int) -> OnnxEngine:
@@ -31,13 +34,16 @@ class OnnxEngine:
         self._encoder = _session(model, ENCODER, graphs[ENCODER], threads)
         # The head's matrices are too small to share out: a second thread costs more than it brings.
         self._head = _session(model, HEAD, graphs[HEAD], 1)
-        _check(model, ENCODER, self._encoder.get_inputs(), {"pixels": ("uint8", [1, model.side, model.side, 3])})
-        features = {"features": ("float", [1, _channels(self._encoder), cells, cells])}
-        _check(model, ENCODER, self._encoder.get_outputs(), features)
-        words = {"ids": ("int64", [1, 1]), "lengths": ("int64", [1])}
-        _check(model, HEAD, self._head.get_inputs(), {**features, **words})
-        answers = {"logits": ("float", [1, len(model.answers) + 1]), "attention": ("float", [1, cells, cells])}
-        _check(model, HEAD, self._head.get_outputs(), answers)
+        _check(model, ENCODER, self._encoder.get_inputs, {"pixels": ("tensor(uint8)", [1, self._side, self._side, 3])})
+        seen = _check(
+            model, ENCODER, self._encoder.get_outputs, {"features": ("tensor(float)", [1, "channels", cells, cells])}
+        )
+        asked = {"ids": ("tensor(int64)", [1, "words"]), "lengths": ("tensor(int64)", [1])}
+        _check(model, HEAD, self._head.get_inputs, {**seen, **asked})
+        answers = {
+            "logits": ("tensor(float)", [1, len(model.answers) + 1]), "attention": ("tensor(float)", [1, cells, cells]),
+        }  # fmt: skip
+        _check(model, HEAD, self._head.get_outputs, answers)
 
     def encode(self, pixels: bytes) -> Any:
         """See Engine.encode."""
@@ -85,29 +91,28 @@ def _session(model: ModelFile, part: str, graph: bytes, threads: int) -> onnxrun
     # Idle threads sleep instead of spinning: a kiosk waits for people most of the time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:
         raise ModelError(f"{model.path}: onnxruntime cannot load its {part}: {error}") from error
 
 
-def _channels(encoder: onnxruntime.InferenceSession) -> Any:
-    """Channels of the features, however the encoder names them; None where it gives no such map."""
-    shape: Sequence[Any] = next((o.shape for o in encoder.get_outputs() if o.name == "features"), ())
-    return shape[1] if len(shape) == 4 else None
-
-
-def _check(model: ModelFile, part: str, found: Sequence[Any], wanted: Mapping[str, tuple[str, list[Any]]]) -> None:
-    """Names, types and sizes of what goes in or out; a size that is known only when running passes."""
-    if {value.name for value in found} != set(wanted):
-        names = ", ".join(sorted(value.name for value in found))
-        raise ModelError(f"{model.path}: its {part} takes or gives {names}, not {', '.join(sorted(wanted))}")
-    for value in found:
-        type_, sizes = wanted[value.name]
-        fits = len(value.shape) == len(sizes) and all(
-            not isinstance(got, int) or got == size for got, size in zip(value.shape, sizes)
-        )
-        if value.type != f"tensor({type_})" or not fits:
+def _check(
+    model: ModelFile, part: str, values: Callable[[], Sequence[Any]], wanted: Mapping[str, _Value]
+) -> dict[str, _Value]:
+    """What goes in or out, by name. Raises ModelError where a name, a type or a number of elements is not as wanted."""
+    try:
+        found = {value.name: (value.type, value.shape) for value in values()}
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{model.path}: a name in its {part} is not UTF-8") from error
+    if set(found) != set(wanted):
+        names = (", ".join(sorted(side)) for side in (found, wanted))
+        raise ModelError("{}: its {} takes or gives {}, not {}".format(model.path, part, *names))
+    for name, (type_, sizes) in wanted.items():
+        type_found, shape = found[name]
+        pairs = [pair for pair in zip(shape, sizes) if all(isinstance(size, int) for size in pair)]
+        fits = len(shape) == len(sizes) and all(got == size for got, size in pairs)
+        if type_found != type_ or not fits:
             raise ModelError(
-                f"{model.path}: {value.name} of its {part} is a {value.type} of {value.shape}, "
-                f"not a tensor({type_}) of {sizes}"
+                f"{model.path}: {name} of its {part} is a {type_found} of {shape}, not a {type_} of {sizes}"
             )
+    return found

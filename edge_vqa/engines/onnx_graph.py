@@ -80,33 +80,25 @@ def _encode_float(graph: GraphWriter, model: EvqaModel, pixels: str) -> None:
 
 def _encode_int8(graph: GraphWriter, model: EvqaModel, pixels: str) -> None:
     sizes = model.file.sizes
-    outputs: list[str] = []
-    scale = np.float64(sizes.pixel_scale)
-    taken = _dequantize(graph, pixels, scale, sizes.pixel_zero)
+    scale, taken = sizes.pixel_scale, _dequantize(graph, pixels, sizes.pixel_scale, sizes.pixel_zero)
     for number, conv in enumerate(model.file.convs):
         y = _convolution(graph, conv, taken, *_int8_weights(graph, model, number, scale))
-        scale = np.float64(conv.out_scale)
+        scale = conv.out_scale
         if conv.residual >= 0:
             # Rounded before the addition, too: runtimes have 8-bit convolutions only from bytes to bytes.
             rounded = _dequantize(graph, _quantize(graph, y, scale, 128), scale, 128)
-            added = _dequantize(graph, outputs[conv.residual], scale * conv.residual_scale, conv.residual_zero)
-            y = graph.node("Add", rounded, added)
+            y = graph.node("Add", rounded, f"conv{conv.residual}")
         rounded = _quantize(graph, y, scale, conv.out_zero)
         if (conv.low, conv.high) != (0, 255):
             bounds = (graph.constant(np.uint8(bound)) for bound in (conv.low, conv.high))
             rounded = graph.node("Clip", rounded, *bounds)
-        outputs.append(rounded)
-        if number + 1 < len(model.file.convs):
-            taken = _dequantize(graph, rounded, scale, conv.out_zero, out=f"conv{number}")
-    step = np.float64(sizes.features_scale)
-    last = len(outputs) - 1
-    seen = _dequantize(graph, outputs[-1], step * sizes.place_scale, model.file.convs[-1].out_zero, out=f"conv{last}")
-    places = graph.constant((_places(model) * step).astype(np.float32), "head.place")
-    placed = _quantize(graph, graph.node("Add", seen, places), step, sizes.features_zero)
-    _dequantize(graph, placed, step, sizes.features_zero, out="features")
+        taken = _dequantize(graph, rounded, scale, conv.out_zero, out=f"conv{number}")
+    places = graph.constant((_places(model) * np.float64(sizes.features_scale)).astype(np.float32), "head.place")
+    placed = _quantize(graph, graph.node("Add", taken, places), sizes.features_scale, sizes.features_zero)
+    _dequantize(graph, placed, sizes.features_scale, sizes.features_zero, out="features")
 
 
-def _int8_weights(graph: GraphWriter, model: EvqaModel, number: int, in_scale: np.float64) -> tuple[str, str]:
+def _int8_weights(graph: GraphWriter, model: EvqaModel, number: int, in_scale: float) -> tuple[str, str]:
     """Weights and bias, dequantized: w is worth scale * out_scale / in_scale, bias scale * out_scale."""
     conv, name = model.file.convs[number], f"conv{number}"
     weights, bias, scale = (model.tensors[f"{name}.{part}"] for part in ("weights", "bias", "scale"))
@@ -140,12 +132,12 @@ def _convolution(graph: GraphWriter, conv: Conv, taken: str, weights: str, bias:
     )
 
 
-def _quantize(graph: GraphWriter, name: str, scale: np.float64, zero: int) -> str:
+def _quantize(graph: GraphWriter, name: str, scale: float, zero: int) -> str:
     """To uint8."""
     return graph.node("QuantizeLinear", name, graph.constant(np.float32(scale)), graph.constant(np.uint8(zero)))
 
 
-def _dequantize(graph: GraphWriter, name: str, scale: np.float64, zero: int, out: str = "") -> str:
+def _dequantize(graph: GraphWriter, name: str, scale: float, zero: int, out: str = "") -> str:
     """From uint8."""
     constants = graph.constant(np.float32(scale)), graph.constant(np.uint8(zero))
     return graph.node("DequantizeLinear", name, *constants, out=out)
@@ -188,7 +180,7 @@ def _read(graph: GraphWriter, model: EvqaModel, head: dict[str, Array]) -> str:
     order = np.concatenate([take, give, forget, candidate])
     words = graph.node("Gather", graph.constant(head["embedding"], "head.embedding"), "ids")
     if model.file.sizes.precision != FLOAT32:
-        words = _dequantize(graph, words, np.float64(1), model.file.embedding_zero)
+        words = _dequantize(graph, words, 1.0, model.file.embedding_zero)
     # The 8-bit state of the format counts 127 steps to 1.
     x, h = (_lstm_matrix(graph, head, name, order, steps) for name, steps in (("lstm_x", 1), ("lstm_h", 127)))
     bias = np.concatenate([head["lstm_bias"][order], np.zeros(4 * hidden, np.float32)])[None]
