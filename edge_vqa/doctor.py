@@ -25,7 +25,8 @@ KNOWN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models", "self
 """What the bundled model answers, bit for bit; written by python -m export.self_test."""
 
 QUESTIONS = ("món này là món gì", "co tom trong mon nay khong", "Màu chủ đạo là gì?")
-_PACKAGES = {"onnx": "onnxruntime", "reference": "numpy"}
+_PACKAGES = {"onnx": ("onnxruntime",), "tflite": ("ai-edge-litert", "tflite-runtime"), "reference": ("numpy",)}
+"""Any of these makes the engine run."""
 
 
 class Report:
@@ -138,11 +139,13 @@ def _native(report: Report) -> native.Library | None:
 def _engines(report: Report, library: native.Library | None) -> dict[str, str | None]:
     """Name -> version, None where it is not installed. Nothing is imported."""
     found: dict[str, str | None] = {"native": library.version().decode() if library else None}
-    for name, package in _PACKAGES.items():
-        try:
-            found[name] = f"{package} {metadata.version(package)}"
-        except metadata.PackageNotFoundError:
-            found[name] = None
+    for name, packages in _PACKAGES.items():
+        found[name] = None
+        for package in packages:
+            try:
+                found[name] = found[name] or f"{package} {metadata.version(package)}"
+            except metadata.PackageNotFoundError:
+                continue
     return found
 
 
@@ -162,7 +165,8 @@ def _self_test(report: Report, model: ModelFile, library: native.Library | None)
         report.fault(f"the self-test: {error}")
     expected = _known(report, model)
     for name, answers in tests.items():
-        exact = expected is not None and name != "onnx"  # whose float operations round in another order
+        # The others' float operations round in another order.
+        exact = expected is not None and name not in ("onnx", "tflite")
         wanted = expected or next(iter(tests.values()))
         right = sum(a == w if exact or not expected else a["answer"] == w["answer"] for a, w in zip(answers, wanted))
         report.found["self_test"][name] = f"{right} of {len(answers)}{' bit for bit' if exact else ''}"
@@ -226,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Say what this installation is made of, and test that it answers as it should.",
         epilog="Exit codes: 0 all is well; 1 something is not; 2 wrong usage.",
     )
-    parser.add_argument("--model", help="a model file or the name of a bundled model")
+    parser.add_argument("--model", help="a model file (.evqa, .onnx, .tflite) or the name of a bundled model")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     report = examine(options.model)

@@ -6,12 +6,15 @@ their numbers in onnx.proto3. Whatever is cut off or makes no sense is a ModelEr
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from .errors import ModelError
 
-METADATA_KEY = "edge_vqa"
+METADATA_KEY, DIGEST_KEY = "edge_vqa", "edge_vqa_sha256"
+"""In metadata_props: a JSON text; the SHA-256 of the file, in hexadecimal, taken with zeros in its own place."""
+_NO_DIGEST = b"0" * 64
 MAX_BYTES = 1 << 28
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -94,18 +97,37 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
+def seal(entries: Mapping[str, str | bytes], rest: bytes) -> bytes:
+    """A model of these metadata_props and the rest of its fields, with the SHA-256 that read_metadata looks for."""
+    digest = field(_MODEL_METADATA, field(_NAME, DIGEST_KEY) + field(_ENTRY_VALUE, _NO_DIGEST))
+    others = (field(_MODEL_METADATA, field(_NAME, key) + field(_ENTRY_VALUE, text)) for key, text in entries.items())
+    data = b"".join([digest, *others, rest])
+    return data.replace(_NO_DIGEST, hashlib.sha256(data).hexdigest().encode(), 1)
+
+
 def read_metadata(path: str | os.PathLike[str]) -> bytes:
-    """The JSON text under `edge_vqa` in the file's metadata_props. Raises ModelError."""
+    """The JSON text under METADATA_KEY in the file's metadata_props.
+
+    Raises ModelError when the file cannot be read, is none of ours, or holds a DIGEST_KEY that is not its SHA-256. One
+    without is taken as it is: tools that change a graph on purpose may drop it.
+    """
     data = read_file(path)
+    entries: dict[bytes, bytes] = {}
     try:
-        found = [content for number, content, _ in fields(memoryview(data)) if number == _MODEL_METADATA]
-        for entry in found:
-            pair = {number: bytes(content) for number, content, _ in fields(_message(entry)) if content is not None}
-            if pair.get(_NAME) == METADATA_KEY.encode():
-                return pair.get(_ENTRY_VALUE, b"")
+        for number, content, _ in fields(memoryview(data)):
+            if number == _MODEL_METADATA:
+                entry = {n: bytes(value) for n, value, _ in fields(_message(content)) if value is not None}
+                entries.setdefault(entry.get(_NAME, b""), entry.get(_ENTRY_VALUE, b""))
     except Malformed as error:
         raise ModelError(f"{path}: not a model file, or a damaged one ({error})") from error
-    raise ModelError(f"{path}: not a model of edge_vqa (no metadata {METADATA_KEY!r})")
+    if METADATA_KEY.encode() not in entries:
+        raise ModelError(f"{path}: not a model of edge_vqa (no metadata {METADATA_KEY!r})")
+    digest = entries.get(DIGEST_KEY.encode())
+    if digest is not None:
+        unsealed = data.replace(digest, _NO_DIGEST) if len(digest) == len(_NO_DIGEST) else b""
+        if hashlib.sha256(unsealed).hexdigest().encode() != digest:
+            raise ModelError(f"{path}: damaged (its SHA-256 is not the one that it names)")
+    return entries[METADATA_KEY.encode()]
 
 
 def cut(path: str | os.PathLike[str], data: bytes, value: str, outputs: Iterable[str]) -> tuple[bytes, bytes]:

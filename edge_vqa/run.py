@@ -130,8 +130,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="OUT.png",
         help="save the picture with what the model looked at (several answers: OUT-1.png, OUT-2.png, ...)",
     )
-    parser.add_argument("--model", help="a model file or the name of a bundled model")
-    parser.add_argument("--engine", help="native, onnx or reference (default: the first that is there)")
+    parser.add_argument("--model", help="a model file (.evqa, .onnx, .tflite) or the name of a bundled model")
+    parser.add_argument(
+        "--engine", help="native, onnx, tflite or reference (default: the first that is there and runs the model)"
+    )
     parser.add_argument("--threads", type=_positive, metavar="N", help="default: at most 4")
     return parser
 

@@ -38,7 +38,7 @@ class OnnxEngine:
         seen = _check(
             model, ENCODER, self._encoder.get_outputs, {"features": ("tensor(float)", [1, "channels", cells, cells])}
         )
-        asked = {"ids": ("tensor(int64)", [1, "words"]), "lengths": ("tensor(int64)", [1])}
+        asked: dict[str, _Value] = {"ids": ("tensor(int64)", [1, "words"]), "lengths": ("tensor(int64)", [1])}
         _check(model, HEAD, self._head.get_inputs, {**seen, **asked})
         answers = {
             "logits": ("tensor(float)", [1, len(model.answers) + 1]), "attention": ("tensor(float)", [1, cells, cells]),

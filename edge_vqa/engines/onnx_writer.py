@@ -8,7 +8,7 @@ from typing import Union
 import numpy as np
 
 from ..evqa_tensors import Array
-from ..onnx_file import field
+from ..onnx_file import field, seal
 
 IR_VERSION, OPSET = 7, 13
 _TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7}
@@ -62,11 +62,9 @@ class GraphWriter:
 
     def model(self, producer: tuple[str, str], doc: str, metadata: Mapping[str, str | bytes]) -> bytes:
         """The serialized model; `producer` is a name and a version."""
-        entries = (field(14, field(1, key) + field(2, value)) for key, value in metadata.items())
-        return b"".join([
-            field(1, IR_VERSION), field(2, producer[0]), field(3, producer[1]), field(6, doc), *entries,
-            field(7, b"".join(self._content)), field(8, field(2, OPSET)),
-        ])  # fmt: skip
+        start = [field(1, IR_VERSION), field(2, producer[0]), field(3, producer[1]), field(6, doc)]
+        graph = field(7, b"".join(self._content))
+        return seal(metadata, b"".join([*start, graph, field(8, field(2, OPSET))]))
 
     def _unused(self, kind: str) -> str:
         self._names.add(name := f"{kind}_{len(self._names) + 1}")

@@ -182,12 +182,17 @@ def test_a_graph_that_does_not_fit_its_description_is_refused(small: Made, chang
         open_engine("onnx", load_model(small.evqa)._replace(**change))
 
 
+def unsealed(graph: bytes) -> bytes:
+    """The same file without a digest that must fit."""
+    return graph.replace(b"edge_vqa_sha256", b"another_comment")
+
+
 def test_a_graph_with_other_inputs_is_refused(small: Made, tmp_path: Path) -> None:
     path = write(small, tmp_path)[WHOLE]
-    path.write_bytes(small.graphs[WHOLE].replace(b"lengths", b"strange"))
+    path.write_bytes(unsealed(small.graphs[WHOLE]).replace(b"lengths", b"strange"))
     with pytest.raises(ModelError, match="takes or gives .*strange"):
         open_engine("onnx", load_model(path))
-    path.write_bytes(small.graphs[WHOLE].replace(b"features", b"futures!"))
+    path.write_bytes(unsealed(small.graphs[WHOLE]).replace(b"features", b"futures!"))
     with pytest.raises(ModelError, match="cannot be cut at 'features'"):
         open_engine("onnx", load_model(path))
 
@@ -200,11 +205,21 @@ def test_a_half_in_the_place_of_the_other_is_refused(small: Made, tmp_path: Path
         open_engine("onnx", model)
 
 
+def test_a_byte_that_changed_is_noticed(small: Made, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    path, data = write(small, tmp_path)[WHOLE], small.graphs[WHOLE]
+    start = data.index(b"edge_vqa_sha256") + 17  # a file that has no such entry any more passes
+    for at in [*range(start, 300), *(rng.randrange(start, len(data)) for _ in range(200))]:
+        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
+        with pytest.raises(ModelError):
+            load_model(path)
+
+
 def test_truncated_and_changed_files_are_typed_errors_or_harmless(small: Made, tmp_path: Path) -> None:
     rng = random.Random(11)
     paths = write(small, tmp_path)
     for part in (WHOLE, HEAD):
-        data = small.graphs[part]
+        data = unsealed(small.graphs[part])  # so that what follows the check of the digest is tested
         damaged = [data[: rng.randrange(len(data))] for _ in range(40)]
         for _ in range(80):
             content = bytearray(data)
