@@ -33,6 +33,11 @@ def read_metadata(path: str | os.PathLike[str]) -> bytes:
             data = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error})") from error
+    return parse_metadata(path, data)
+
+
+def parse_metadata(path: str | os.PathLike[str], data: bytes) -> bytes:
+    """The same as read_metadata for a file's content; `path` is only named in errors."""
     if len(data) > MAX_BYTES:
         raise ModelError(f"{path}: larger than {MAX_BYTES >> 20} MB")
     if data[4:8] != MAGIC:

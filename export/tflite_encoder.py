@@ -2,7 +2,7 @@
 
 uint8 values become int8 ones less 128. What differs from docs/evqa-format.md is rounding: TFLite multiplies the sums
 by a fixed-point number, and rounds once more where an earlier output is added, because it adds in an operation of its
-own. Before that addition the sums are held in the steps of the result.
+own. Until then the sums are held in the steps of the result (the format knows no others for them).
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ class _Encoder:
         """How the output of a convolution stands for real numbers."""
         raise NotImplementedError
 
+    def sums_steps(self, conv: Conv) -> Steps | None:
+        """The same for its sums, to which an earlier output is still to be added."""
+        return self.steps(conv)
+
     def parameters(self, number: int, conv: Conv) -> tuple[int, int]:
         """The constants of weights and bias."""
         raise NotImplementedError
@@ -70,7 +74,7 @@ class _Encoder:
         activation, low, high = self.bounds(conv)
         last, name = ACTIVATIONS[activation], f"conv{number}"
         weights, bias = self.parameters(number, conv)
-        result = graph.tensor(name, shape, self.dtype, self.steps(conv))
+        result = graph.tensor(name, shape, self.dtype, self.steps(conv) if added is None else self.sums_steps(conv))
         options: dict[str, Any] = {
             "strideW": conv.stride, "strideH": conv.stride, "dilationWFactor": 1, "dilationHFactor": 1,
             "fusedActivationFunction": ACTIVATIONS["none"] if added is not None else last,
@@ -133,6 +137,11 @@ class _Int8Encoder(_Encoder):
 
     def steps(self, conv: Conv) -> Steps:
         return Steps(conv.out_scale, conv.out_zero - _HALF)
+
+    def sums_steps(self, conv: Conv) -> Steps:
+        """Where the result's range is much longer on one side of 0, the sums need that length on both."""
+        reach = max(conv.out_zero, 255 - conv.out_zero)
+        return self.steps(conv) if reach <= 1.25 * _HALF else Steps(conv.out_scale * reach / 127, 0)
 
     def parameters(self, number: int, conv: Conv) -> tuple[int, int]:
         file, name = self.model.file, f"conv{number}"
