@@ -97,12 +97,15 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
-def seal(entries: Mapping[str, str | bytes], rest: bytes) -> bytes:
-    """A model of these metadata_props and the rest of its fields, with the SHA-256 that read_metadata looks for."""
-    digest = field(_MODEL_METADATA, field(_NAME, DIGEST_KEY) + field(_ENTRY_VALUE, _NO_DIGEST))
-    others = (field(_MODEL_METADATA, field(_NAME, key) + field(_ENTRY_VALUE, text)) for key, text in entries.items())
-    data = b"".join([digest, *others, rest])
-    return data.replace(_NO_DIGEST, hashlib.sha256(data).hexdigest().encode(), 1)
+def seal(model: bytes, entries: Mapping[str, str | bytes]) -> bytes:
+    """The model with these metadata_props, and the SHA-256 that read_metadata looks for. They come last.
+
+    (OpenVINO takes a file for ONNX by the fields that it begins with.)
+    """
+    entries = {**entries, DIGEST_KEY: _NO_DIGEST}
+    props = (field(_MODEL_METADATA, field(_NAME, key) + field(_ENTRY_VALUE, text)) for key, text in entries.items())
+    data = b"".join([model, *props])
+    return data[: -len(_NO_DIGEST)] + hashlib.sha256(data).hexdigest().encode()
 
 
 def read_metadata(path: str | os.PathLike[str]) -> bytes:
@@ -148,13 +151,16 @@ def _cut(data: bytes, value: str, outputs: tuple[str, ...]) -> tuple[bytes, byte
     graphs = [_message(content) for number, content, _ in model if number == _MODEL_GRAPH]
     if len(graphs) != 1:
         raise Malformed(f"{len(graphs)} graphs")
-    rest = b"".join(raw for number, _, raw in model if number != _MODEL_GRAPH)
     graph = _Parts(graphs[0])
     if value not in graph.infos:
         raise Malformed("its type is not declared")
     first = graph.part({value: graph.infos[value]}, {})
     second = graph.part({name: graph.outputs.get(name, b"") for name in outputs}, {value: graph.infos[value]})
-    return tuple(rest + field(_MODEL_GRAPH, part) for part in (first, second))  # type: ignore[return-value]
+
+    def with_graph(part: bytes) -> bytes:
+        return b"".join(field(_MODEL_GRAPH, part) if number == _MODEL_GRAPH else raw for number, _, raw in model)
+
+    return with_graph(first), with_graph(second)
 
 
 class _Parts:

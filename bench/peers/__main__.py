@@ -1,6 +1,6 @@
 """python -m bench.peers [--quick] [--threads N] [--own-only] [--json FILE] [--markdown]
 
-Our engine and others (onnxruntime, OpenVINO, LiteRT; those that are installed) on the same int8 network, on the same
+Our engine and others (onnxruntime, OpenVINO, LiteRT; those that are installed) on the same network, on the same
 core, in turns. docs/benchmarks.md says what is measured. The last line is
 
     encoder=R answer=R further_question=R cold_start=R memory=R
@@ -33,10 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--own-only", action="store_true", help="measure no peers")
     parser.add_argument("--model", help="ours: a model file or the name of a bundled model")
     parser.add_argument("--engine", help="ours: default the first that is installed")
-    parser.add_argument("--peers-model", type=Path, metavar="FILE", help=".vqa.zip with the same network for the peers")
     parser.add_argument(
-        "--tflite-encoder", type=Path, metavar="FILE", help="instead of the one made from --peers-model"
+        "--peers-model",
+        type=Path,
+        metavar="FILE",
+        help="the .evqa file that the peers' files are made of (default: ours)",
     )
+    parser.add_argument("--tflite-encoder", type=Path, metavar="FILE", help="instead of the one made of --peers-model")
     parser.add_argument("--tflite-head", type=Path, metavar="FILE", help="for questions of as many words as --q has")
     parser.add_argument("--q", metavar="QUESTION", help="the question that is timed")
     parser.add_argument("--cpu", type=int, metavar="N", help="the processor to run on (default: the last ones)")

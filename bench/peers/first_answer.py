@@ -75,7 +75,7 @@ def litert(folder: str, picture: str, question: str, ids: str, threads: str) -> 
     inputs = head.get_input_details()
     features = encoder.get_tensor(encoder.get_output_details()[0]["index"])
     head.set_tensor(inputs[0]["index"], features.reshape(inputs[0]["shape"]))
-    head.set_tensor(inputs[1]["index"], words)
+    head.set_tensor(inputs[1]["index"], words.reshape(inputs[1]["shape"]))
     head.invoke()
     _print(folder, head.get_tensor(head.get_output_details()[0]["index"]))
 

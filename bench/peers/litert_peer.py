@@ -1,4 +1,4 @@
-"""LiteRT (the former TensorFlow Lite) with XNNPACK, on files that make_tflite.py wrote."""
+"""LiteRT (the former TensorFlow Lite) with XNNPACK, on files of export.to_tflite."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from edge_vqa.model_file import ModelFile
+from edge_vqa.evqa_file import PRECISIONS
+from edge_vqa.evqa_tensors import EvqaModel
+from edge_vqa.model_file import ENCODER, HEAD
+from export.to_tflite import tflite_model
 
-from . import make_tflite
 from .contender import PeerError
-from .network import read_encoder, read_head
 
 
 class LiteRtPeer:
@@ -27,19 +28,19 @@ class LiteRtPeer:
     name = "LiteRT"
 
     def __init__(
-        self, model: ModelFile, folder: Path, threads: int, encoder: Path | None = None, head: Path | None = None
+        self, model: EvqaModel, folder: Path, threads: int, encoder: Path | None = None, head: Path | None = None
     ) -> None:
         """`encoder` and `head`: files to use instead of making them; `head` then serves every length it is given."""
         self._interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter
         self.version = importlib.metadata.version("ai-edge-litert")
-        made = "given files" if encoder or head else "XNNPACK; encoder static int8, head dynamic int8, LSTM unrolled"
-        self.detail = made
+        made = f"XNNPACK; {PRECISIONS[model.file.sizes.precision]}, LSTM unrolled for the question's words"
+        self.detail = "given files" if encoder or head else made
         self._model, self._folder, self._given_head = model, folder, head
         path = folder / "encoder.tflite"
         if encoder is not None:
             shutil.copyfile(encoder, path)
         else:
-            path.write_bytes(make_tflite.make_encoder(read_encoder(model), model.side))
+            path.write_bytes(tflite_model(model, ENCODER))
         self._encoder = self._open(path, threads)
         self._pixels_at = self._encoder.get_input_details()[0]["index"]
         self._features_at = self._encoder.get_output_details()[0]["index"]
@@ -61,14 +62,15 @@ class LiteRtPeer:
             if self._given_head is not None:
                 shutil.copyfile(self._given_head, path)
             else:
-                path.write_bytes(make_tflite.make_head(read_head(self._model), len(ids), self._model.cells**2))
+                path.write_bytes(tflite_model(self._model, HEAD, len(ids)))
             # One thread: the head's matrices are too small to share out.
             self._heads[len(ids)] = self._open(path, 1)
         self._head = self._heads[len(ids)]
         self._inputs = [d["index"] for d in self._head.get_input_details()]
         self._head_shape = self._head.get_input_details()[0]["shape"]
         self._logits_at = self._head.get_output_details()[0]["index"]
-        self._pixels = np.frombuffer(pixels, np.uint8).reshape(1, self._model.side, self._model.side, 3)
+        side = self._model.file.sizes.side
+        self._pixels = np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3)
         self._ids = tuple(ids)
 
     # A view of a tensor must not outlive the statement: the interpreter refuses to run while one exists.

@@ -1,4 +1,4 @@
-"""onnxruntime on the bundled graphs: static int8 encoder, dynamic int8 head."""
+"""onnxruntime on the graphs of export.to_onnx."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from edge_vqa.model_file import ModelFile
+from edge_vqa.engines.onnx_graph import onnx_model
+from edge_vqa.evqa_file import PRECISIONS
+from edge_vqa.evqa_tensors import EvqaModel
+from edge_vqa.model_file import ENCODER, HEAD
 
 
 class OnnxRuntimePeer:
     """Sizes fixed when the graphs are loaded, inputs and outputs bound once."""
 
     name = "onnxruntime"
-    detail = "encoder static int8, head dynamic int8; sizes fixed, io binding"
 
-    def __init__(self, model: ModelFile, folder: Path, threads: int) -> None:
+    def __init__(self, model: EvqaModel, folder: Path, threads: int) -> None:
         self._runtime = importlib.import_module("onnxruntime")
         self.version: str = self._runtime.__version__
+        self.detail = f"{PRECISIONS[model.file.sizes.precision]}, LSTM float32; sizes fixed, io binding"
         self._model, self._folder, self._threads = model, folder, threads
-        self._encoder = self._session("encoder.onnx", threads, {"batch": 1}, "encoder")
+        self._encoder = self._session(ENCODER, threads, {"batch": 1}, "encoder")
         self._heads: dict[int, Any] = {}
 
-    def _session(self, graph: str, threads: int, sizes: dict[str, int], saved: str) -> Any:
+    def _session(self, part: str, threads: int, sizes: dict[str, int], saved: str) -> Any:
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
@@ -35,19 +38,20 @@ class OnnxRuntimePeer:
             options.add_free_dimension_override_by_name(name, size)
         # The graph as optimised for this machine is what first_answer starts from.
         options.optimized_model_filepath = str(self._folder / f"{saved}-optimised.onnx")
-        return self._runtime.InferenceSession(self._model.graph(graph), options, providers=["CPUExecutionProvider"])
+        graph = onnx_model(self._model, part)
+        return self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def show(self, pixels: bytes, ids: Sequence[int]) -> None:
         if len(ids) not in self._heads:
-            sizes = {"questions": 1, "words": len(ids)}
+            fixed = {"pictures": 1, "questions": 1, "words": len(ids)}
             # One thread: the head's matrices are too small to share out.
-            self._heads[len(ids)] = self._session("head.onnx", 1, sizes, f"head-{len(ids)}")
+            self._heads[len(ids)] = self._session(HEAD, 1, fixed, f"head-{len(ids)}")
         self._head = self._heads[len(ids)]
-        side = self._model.side
+        sizes = self._model.file.sizes
         self._features = np.empty(self._encoder.get_outputs()[0].shape, np.float32)
-        self._logits = np.empty((1, len(self._model.answers) + 1), np.float32)
-        attention = np.empty((1, self._model.cells, self._model.cells), np.float32)
-        picture = np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3).copy()
+        self._logits = np.empty((1, sizes.answers + 1), np.float32)
+        attention = np.empty((1, sizes.cells, sizes.cells), np.float32)
+        picture = np.frombuffer(pixels, np.uint8).reshape(1, sizes.side, sizes.side, 3).copy()
         self._ids, self._words = tuple(ids), np.array([ids], np.int64)
         words = {"ids": self._words, "lengths": np.array([len(ids)], np.int64)}
         self._encoding = self._bind(self._encoder, {"pixels": picture}, {"features": self._features})

@@ -1,7 +1,7 @@
-"""OpenVINO: the bundled QDQ encoder as it is, and the head built from the same weights.
+"""OpenVINO: the QDQ encoder of export.to_onnx as it is, and the head built from the same weights.
 
-OpenVINO also reads head.onnx, whose dynamic quantization it then imitates in float, step by step, in twice the time;
-so the head is built here with int8 weights for its matrices and a float LSTM (there is no int8 one).
+OpenVINO also reads the head's graph, but computes its integer matrices step by step in four times the time; so the head
+is built here with int8 weights for its matrices and a float LSTM (there is no int8 one).
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from edge_vqa.model_file import ModelFile
+from edge_vqa.engines.onnx_graph import onnx_model
+from edge_vqa.evqa_file import INT8
+from edge_vqa.evqa_tensors import EvqaModel, head_tensors
+from edge_vqa.model_file import ENCODER
 
 from .contender import PeerError
-from .network import HeadNetwork, Matrix, read_head
 
 SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
 """Pinning is ours; what is not int8 runs in the precision that OpenVINO chooses (bfloat16 where there is such)."""
@@ -28,20 +30,21 @@ class OpenVinoPeer:
 
     name = "OpenVINO"
 
-    def __init__(self, model: ModelFile, folder: Path, threads: int) -> None:
-        """Raises PeerError when the encoder does not run in int8."""
+    def __init__(self, model: EvqaModel, folder: Path, threads: int) -> None:
+        """Raises PeerError when the encoder of an int8 model does not run in int8."""
         self._openvino = importlib.import_module("openvino")
         self.version = str(self._openvino.__version__).split("-")[0]
         self._core, self._folder, self._threads = self._openvino.Core(), folder, threads
         self._model = model
         source = folder / "encoder.onnx"
-        source.write_bytes(model.graph("encoder.onnx"))
+        source.write_bytes(onnx_model(model, ENCODER))
         encoder = self._core.read_model(source)
-        encoder.reshape([1, model.side, model.side, 3])
+        side = model.file.sizes.side
+        encoder.reshape([1, side, side, 3])
         compiled = self._compile(encoder, threads, "encoder")
         self._encoder = compiled.create_infer_request()
         total, int8 = _convolutions(compiled)
-        if int8 < total - 2:
+        if model.file.sizes.precision == INT8 and int8 < total - 2:
             raise PeerError(f"OpenVINO runs only {int8} of {total} convolutions in int8")
         self._heads: dict[int, Any] = {}
         precision = str(compiled.get_property("INFERENCE_PRECISION_HINT")).split("'")[1]
@@ -57,10 +60,10 @@ class OpenVinoPeer:
 
     def show(self, pixels: bytes, ids: Sequence[int]) -> None:
         if len(ids) not in self._heads:
-            network = build_head(self._openvino, read_head(self._model), len(ids), self._model.cells**2)
+            network = build_head(self._openvino, self._model, len(ids))
             self._heads[len(ids)] = self._compile(network, 1, f"head-{len(ids)}").create_infer_request()
         self._head = self._heads[len(ids)]
-        side = self._model.side
+        side = self._model.file.sizes.side
         self._pixels = np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3).copy()
         self._ids, self._words = tuple(ids), np.array(ids, np.int32)
         tensor = self._openvino.Tensor
@@ -98,50 +101,57 @@ def _convolutions(compiled: Any) -> tuple[int, int]:
     return sum(kinds.values()), kinds[True]
 
 
-def build_head(openvino: Any, network: HeadNetwork, words: int, cells: int) -> Any:
-    """Features float32 [1,channels,cells], ids int32 [words] -> logits [1,answers+1], attention [1,cells]."""
+def build_head(openvino: Any, model: EvqaModel, words: int) -> Any:
+    """Features float32 [1,channels,cells^2], ids int32 [words] -> logits [1,answers+1], attention [1,cells^2]."""
     op = importlib.import_module("openvino.opset13")
-    hidden, channels = network.lstm_state.weight.shape[1], len(network.scale.bias)
-    glimpses = len(network.score.bias)
+    head, sizes = head_tensors(model), model.file.sizes
+    hidden, channels, cells = sizes.hidden, sizes.channels, sizes.cells**2
 
     def constant(values: Any) -> Any:
         return op.constant(np.ascontiguousarray(values))
 
-    def dense(matrix: Matrix, source: Any) -> Any:
-        if matrix.scale is None:
-            weight = constant(matrix.weight)
-        else:
-            # The form in which OpenVINO keeps weights int8.
-            weight = op.multiply(op.convert(constant(matrix.weight), "f32"), constant(matrix.scale[:, None]))
-        return op.add(op.matmul(source, weight, False, True), constant(matrix.bias[None]))
+    def scale(name: str) -> Any:
+        """A row's scale; for an input of 1 where the format has 127 (the LSTM's state)."""
+        of_state = name in ("lstm_h", "scale", "shift", "question")
+        return head[f"{name}_scale"][:, None] * np.float32(127 if of_state else 1)
 
-    def gates(values: Any) -> Any:
-        """ONNX's order of gates (input, output, forget, candidate) -> OpenVINO's (forget, input, candidate, output)."""
-        parts = values.reshape(4, hidden, *values.shape[1:])
-        return constant(parts[[2, 0, 3, 1]].reshape(1, *values.shape))
+    def dense(name: str, source: Any) -> Any:
+        weight = constant(head[name])
+        if f"{name}_scale" in head:
+            # The form in which OpenVINO keeps weights int8.
+            weight = op.multiply(op.convert(weight, "f32"), constant(scale(name)))
+        return op.add(op.matmul(source, weight, False, True), constant(head[f"{name}_bias"][None]))
+
+    def gates(name: str) -> Any:
+        """[1, 4 hidden, columns]; the order of gates is OpenVINO's."""
+        weight = head[name].astype(np.float32)
+        return constant((weight * scale(name) if f"{name}_scale" in head else weight)[None])
 
     def column(source: Any) -> Any:
         return op.reshape(source, constant(np.array([1, channels, 1])), False)
 
     features = op.parameter([1, channels, cells], np.float32, "features")
     ids = op.parameter([words], np.int32, "ids")
-    form = network.embedding_as
-    table = constant((network.embedding.astype(np.float32) - form.zero) * np.float32(form.scale))
+    table = constant(head["embedding"].astype(np.float32) - np.float32(model.file.embedding_zero))
     embedded = op.unsqueeze(op.gather(table, ids, constant(np.array(0))), constant(np.array(0)))
     start = constant(np.zeros((1, 1, hidden), np.float32))
     lstm = op.lstm_sequence(
-        embedded, start, start, constant(np.array([words], np.int32)), gates(network.lstm_input.as_float()),
-        gates(network.lstm_state.as_float()), gates(network.lstm_input.bias), hidden, "forward",
+        embedded, start, start, constant(np.array([words], np.int32)), gates("lstm_x"), gates("lstm_h"),
+        constant(head["lstm_bias"][None]), hidden, "forward",
     )  # fmt: skip
     state = op.reshape(lstm.output(1), constant(np.array([1, hidden])), False)
-    scaled = op.multiply(features, column(dense(network.scale, state)))
-    met = op.relu(op.add(scaled, column(dense(network.shift, state))))
-    score = op.matmul(constant(network.score.as_float()[None]), met, False, False)
-    looks = op.softmax(op.add(score, constant(network.score.bias.reshape(1, glimpses, 1))), 2)
-    # A further row of 1 / cells makes the plain mean over the cells part of the same product.
-    rows = op.concat([looks, constant(np.full((1, 1, cells), 1 / cells, np.float32))], 1)
-    flat = constant(np.array([1, (glimpses + 1) * channels]))
-    pooled = op.reshape(op.matmul(rows, met, False, True), flat, False)
-    joined = op.multiply(op.relu(dense(network.picture, pooled)), op.relu(dense(network.question, state)))
-    logits = dense(network.answer, joined)
+    by_scale, by_shift = column(dense("scale", state)), column(dense("shift", state))
+    share = constant(np.full((1, 1, cells), 1 / cells, np.float32))
+    if sizes.attention:
+        met = op.relu(op.add(op.multiply(features, by_scale), by_shift))
+        score = op.matmul(constant(head["score"][None]), met, False, False)
+        looks = op.softmax(op.add(score, constant(head["score_bias"].reshape(1, -1, 1))), 2)
+        # A further row of 1 / cells makes the plain mean over the cells part of the same product.
+        pooled = op.matmul(op.concat([looks, share], 1), met, False, True)
+    else:
+        looks, mean = share, op.reduce_mean(features, constant(np.array([2])), True)
+        pooled = op.relu(op.add(op.multiply(mean, by_scale), by_shift))
+    pooled = op.reshape(pooled, constant(np.array([1, head["picture"].shape[1]])), False)
+    joined = op.multiply(op.relu(dense("picture", pooled)), op.relu(dense("question", state)))
+    logits = op.add(op.matmul(joined, constant(head["answer"]), False, False), constant(head["answer_bias"][None]))
     return openvino.Model([logits, op.reduce_mean(looks, constant(np.array([1])), False)], [features, ids], "head")

@@ -14,8 +14,10 @@ from typing import Any
 from PIL import Image
 
 from edge_vqa import EdgeVQAError
+from edge_vqa.evqa_tensors import EvqaModel, load_tensors
 from edge_vqa.image import load_image, to_pixels
-from edge_vqa.model_file import ModelFile, load_model
+from edge_vqa.model_file import find_model
+from edge_vqa.question import Vocabulary
 
 from . import cold_start
 from .contender import Contender, Own, PeerError
@@ -25,7 +27,6 @@ from .onnxruntime_peer import OnnxRuntimePeer
 from .openvino_peer import OpenVinoPeer
 
 PICTURES = cold_start.ROOT / "examples"
-NETWORK = "mobilenetv2-lstm-attention.vqa.zip"
 QUESTIONS = ("món này là món gì", "màu chủ đạo là gì", "có cà rốt trong món này không", "đây là gì")
 """The first is timed; all are asked when answers are compared."""
 AGREE = 0.8
@@ -62,15 +63,16 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
 
     Raises EdgeVQAError when our own package cannot be measured; a peer that cannot be is left out, with the reason.
     """
-    model = load_model(plan.peers_model or _network())
-    (folder / "answers.txt").write_text("\n".join(model.answers), encoding="utf-8")
+    model = load_tensors(plan.peers_model or find_model(plan.model))
+    (folder / "answers.txt").write_text("\n".join(model.file.answers), encoding="utf-8")
     own = Own(plan.model, plan.engine, plan.threads)
     peers, left_out = ({}, {}) if plan.own_only else open_peers(_makers(plan, model, folder))
-    asked = [tuple(model.vocabulary.encode(q).ids) for q in (plan.question, *QUESTIONS[1:])]
+    vocabulary, side = Vocabulary(model.file.words), model.file.sizes.side
+    asked = [tuple(vocabulary.encode(q).ids) for q in (plan.question, *QUESTIONS[1:])]
     if plan.tflite_head:  # it serves one length
         asked = [ids for ids in asked if len(ids) == len(asked[0])]
-    pictures = small_pictures(model.side, folder)
-    pixels = [to_pixels(load_image(path, model.side), model.side).tobytes() for path in pictures]
+    pictures = small_pictures(side, folder)
+    pixels = [to_pixels(load_image(path, side), side).tobytes() for path in pictures]
     agreement = compare(own, peers, [(p, ids) for p in pixels for ids in asked])
     for name, found in agreement.items():
         if found["same"] < AGREE * found["questions"]:
@@ -90,20 +92,13 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "processor": processor(), "threads": plan.threads, "load": load,
         "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}",
-        "question": plan.question, "words": len(asked[0]), "model": model.name,
+        "question": plan.question, "words": len(asked[0]), "model": str(model.file.about.get("name", "")),
         "contenders": found, "left_out": left_out,
         "ratios": ratios(found[own.name], {name: found[name] for name in peers}),
     }  # fmt: skip
 
 
-def _network() -> Path:
-    path = cold_start.ROOT / "edge_vqa" / "models" / NETWORK
-    if not path.is_file():
-        raise PeerError(f"{path}: the peers' file of the network is not there; name it with --peers-model")
-    return path
-
-
-def _makers(plan: Plan, model: ModelFile, folder: Path) -> dict[str, Callable[[], Contender]]:
+def _makers(plan: Plan, model: EvqaModel, folder: Path) -> dict[str, Callable[[], Contender]]:
     return {
         "onnxruntime": lambda: OnnxRuntimePeer(model, folder, plan.threads),
         "OpenVINO": lambda: OpenVinoPeer(model, folder, plan.threads),

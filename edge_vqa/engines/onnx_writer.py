@@ -64,7 +64,7 @@ class GraphWriter:
         """The serialized model; `producer` is a name and a version."""
         start = [field(1, IR_VERSION), field(2, producer[0]), field(3, producer[1]), field(6, doc)]
         graph = field(7, b"".join(self._content))
-        return seal(metadata, b"".join([*start, graph, field(8, field(2, OPSET))]))
+        return seal(b"".join([*start, graph, field(8, field(2, OPSET))]), metadata)
 
     def _unused(self, kind: str) -> str:
         self._names.add(name := f"{kind}_{len(self._names) + 1}")

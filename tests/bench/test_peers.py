@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_model import make_model
 
 from bench.peers import __main__ as command
 from bench.peers import cold_start, measure, report, session
 from bench.peers.cold_start import Start, measure_starts
 from bench.peers.contender import PeerError
-from bench.peers.network import Convolution, Matrix, _by_glimpse, read_encoder, read_head
-from edge_vqa.model_file import load_model
+from edge_vqa.engines import reference
+from edge_vqa.evqa_file import FLOAT32, INT8
+from edge_vqa.evqa_tensors import load_tensors
 
 COLUMN = r"(\d+\.\d\d|n/a)"
 LAST_LINE = rf"encoder={COLUMN} answer={COLUMN} further_question={COLUMN} cold_start={COLUMN} memory={COLUMN}"
@@ -125,8 +127,8 @@ def test_own_only_opens_no_peer(faked, monkeypatch, capsys) -> None:
 
 
 def test_a_missing_file_is_told(faked, tmp_path: Path, capsys) -> None:
-    assert command.main(["--peers-model", str(tmp_path / "no.vqa.zip")]) == 1
-    assert "no.vqa.zip" in capsys.readouterr().err
+    assert command.main(["--peers-model", str(tmp_path / "no.evqa")]) == 1
+    assert "no.evqa" in capsys.readouterr().err
 
 
 def test_processes_are_started_in_turns_and_answer(tmp_path: Path) -> None:
@@ -180,33 +182,16 @@ def test_it_is_pinned_to_as_many_processors_as_threads(monkeypatch) -> None:
             command.pin(threads, first)
 
 
-def test_the_network_is_read_whole() -> None:
-    pytest.importorskip("onnx")
-    model = load_model(session._network())
-    encoder, head = read_encoder(model), read_head(model)
-    convolutions = [s for s in encoder.steps if isinstance(s, Convolution)]
-    assert len(convolutions) == 53 and len(encoder.steps) - len(convolutions) == 11
-    assert sum(c.stride == 2 for c in convolutions) == 5 and sum(c.depthwise for c in convolutions) == 17
-    for step in encoder.steps:  # every step takes what an earlier one, or the start, gives
-        assert step.source in encoder.tensors and step.target in encoder.tensors
-    assert head.lstm_input.weight.shape[0] == head.lstm_state.weight.shape[0] == 4 * head.lstm_state.weight.shape[1]
-    assert len(head.answer.bias) == len(model.answers) + 1
-
-
-def test_glimpses_come_one_after_the_other() -> None:
-    # Two channels, two glimpses: columns c0g0 c0g1 c1g0 c1g1 and two of the mean.
-    matrix = _by_glimpse(Matrix(np.array([[0, 1, 10, 11, 8, 9]], np.int8), None, np.zeros(1, np.float32)), 2)
-    assert matrix.weight.tolist() == [[0, 10, 1, 11, 8, 9]]
-
-
-def test_litert_answers_as_the_onnx_graphs_do(tmp_path: Path) -> None:
-    pytest.importorskip("ai_edge_litert"), pytest.importorskip("onnx")
-    from bench.peers.litert_peer import LiteRtPeer
-    from bench.peers.onnxruntime_peer import OnnxRuntimePeer
-
-    model = load_model(session._network())
-    pictures = [p.read_bytes() for p in session.small_pictures(model.side, tmp_path)]
-    pixels = session.to_pixels(session.load_image(pictures[0], model.side), model.side).tobytes()
-    peers = [OnnxRuntimePeer(model, tmp_path, 1), LiteRtPeer(model, tmp_path, 1)]
-    found = session.compare(peers[0], {"LiteRT": peers[1]}, [(pixels, (174, 185, 147, 174, 107)), (pixels, (147,))])
-    assert found["LiteRT"]["same"] == 2
+@pytest.mark.parametrize("kind, precision", [("mobile-attention", INT8), ("dense", INT8), ("dense-attention", FLOAT32)])
+@pytest.mark.parametrize("name", ["onnxruntime", "OpenVINO", "LiteRT"])
+def test_a_peer_gives_the_references_answers(kind: str, precision: int, name: str, tmp_path: Path) -> None:
+    pytest.importorskip({"onnxruntime": "onnxruntime", "OpenVINO": "openvino", "LiteRT": "ai_edge_litert"}[name])
+    model = load_tensors(make_model(tmp_path / "a.evqa", kind, precision=precision))
+    sizes, engine = model.file.sizes, reference.ReferenceEngine(model)
+    pixels = np.random.default_rng(2).integers(0, 256, sizes.side**2 * 3, dtype=np.uint8).tobytes()
+    peer = session._makers(session.Plan(), model, tmp_path)[name]()
+    for ids in ([1, 2, 3, 4, 2], [2]):
+        peer.show(pixels, ids)
+        peer.answer()
+        logits, _ = engine.answer(engine.encode(pixels), ids)
+        np.testing.assert_allclose(peer.logits(), logits[:-1], atol=0.15 if precision == INT8 else 0.03)
