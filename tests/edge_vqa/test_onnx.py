@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 from tiny_model import KINDS, make_model
 
@@ -18,6 +16,8 @@ from edge_vqa.evqa_tensors import Array, EvqaModel, load_tensors
 from edge_vqa.model_file import ENCODER, HEAD, PARTS, WHOLE, load_model
 from edge_vqa.onnx_file import cut
 
+onnx = pytest.importorskip("onnx", reason="needs the official checker (pip install onnx)")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime (pip install onnxruntime)")
 LENGTHS = np.array([5, 1, 3])
 
 

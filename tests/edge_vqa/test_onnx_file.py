@@ -2,15 +2,17 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
-from onnx import TensorProto, helper
 
 from edge_vqa.errors import ModelError
 from edge_vqa.onnx_file import Malformed, cut, field, fields, read_metadata, varint
+
+onnx = pytest.importorskip("onnx", reason="needs the package that others write such files with (pip install onnx)")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime (pip install onnxruntime)")
+helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
 
 
 @pytest.mark.parametrize(
@@ -41,11 +43,11 @@ def test_what_is_cut_off_or_makes_no_sense_is_noticed(message: str) -> None:
         list(fields(memoryview(bytes.fromhex(message))))
 
 
-def value(name: str) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2])
+def value(name: str) -> Any:
+    return helper.make_tensor_value_info(name, FLOAT, ["n", 2])
 
 
-def network(**changes: list) -> onnx.ModelProto:
+def network(**changes: list) -> Any:
     """A graph: features = x + a; y = features * b + features * q; z = a node that nothing needs."""
     nodes = [
         helper.make_node("Add", ["x", "a"], ["features"]),
@@ -54,9 +56,7 @@ def network(**changes: list) -> onnx.ModelProto:
         helper.make_node("Mul", ["features", "q"], ["met"]),
         helper.make_node("Add", ["scaled", "met"], ["y"]),
     ]
-    constants = [
-        helper.make_tensor(name, TensorProto.FLOAT, [2], [float(i), 2.0]) for i, name in enumerate(("a", "b", "unused"))
-    ]
+    constants = [helper.make_tensor(name, FLOAT, [2], [float(i), 2.0]) for i, name in enumerate(("a", "b", "unused"))]
     graph = helper.make_graph(
         changes.get("nodes", nodes), "graph", [value("x"), value("q")], changes.get("outputs", [value("y")]), constants,
         value_info=changes.get("infos", [value("features")]),
