@@ -51,18 +51,27 @@ _BATCH = 48
 
 
 @dataclass(frozen=True)
+class Stage:
+    """Some epochs, the rate falling along half a cosine; a later stage starts from the averaged weights of the one before."""
+
+    epochs: int = 10
+    rate: float = 2e-3
+    frozen: int = 0
+    """How many of the backbone's first layers stay as they are: the first convolution, then blocks."""
+    head_rate: float = 0.0
+    """0 leaves the head as it is, which needs the teacher's head sizes."""
+
+
+@dataclass(frozen=True)
 class Student:
-    """What a student is and how long it learns."""
+    """What a student is and how it learns."""
 
     side: int = 224
     sizes: dict[str, Any] = field(default_factory=dict)
     """Overrides of the teacher's models.Shape. With the teacher's head sizes it starts with the teacher's head."""
     start: str = "teacher"
     """'teacher' (cut down), or the run folder of a network of the same sizes."""
-    epochs: int = 20
-    rate: float = 2e-3
-    head_rate: float = 0.0
-    """0 leaves the head as it is until the encoder is trained, which needs the teacher's head sizes."""
+    stages: tuple[Stage, ...] = (Stage(),)
     head_epochs: int = 3
     """At the end: epochs of the head alone on the frozen encoder, kept where they help on val."""
     mimic: float = 2.0
@@ -186,32 +195,51 @@ def make_student(views: TeacherViews, student: Student) -> Network:
     state = teacher.head.state_dict()
     if {k: v.shape for k, v in network.head.state_dict().items()} == {k: v.shape for k, v in state.items()}:
         network.head.load_state_dict(state)
-    elif not student.head_rate:
+    elif not student.stages[0].head_rate:
         raise DataError("a head of other sizes than the teacher's must learn: give head_rate")
     return network
 
 
 def distil(views: TeacherViews, student: Student, dataset: Dataset, folder: RunFolder) -> Network:
-    """Train a student; its run folder gets weights, history and curves. Returns the trained network."""
+    """Train a student; its run folder gets the weights and the history. Returns the trained network.
+
+    Without photographs for val the tuned head is kept unseen. Raises DataError when it cannot start.
+    """
     network = make_student(views, student)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     config = replace(views.run.config(), side=student.side, sizes={**views.run.config().sizes, **student.sizes})
     folder.begin(config, network.shape, views.vocabulary, views.answers, views.collate.labels)
+    for stage in student.stages:
+        network.load_state_dict(_learn(views, network, student, stage, dataset, folder).state_dict())
+    network.requires_grad_(True)
+    if student.head_epochs:
+        _tune_head(views, network, student, dataset, folder)
+    folder.save_weights(network)
+    return network.eval()
+
+
+def _learn(
+    views: TeacherViews, network: Network, student: Student, stage: Stage, dataset: Dataset, folder: RunFolder
+) -> Network:
+    """One stage; returns the network with the running average of the weights."""
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(student.average), use_buffers=True)
-    rates = ((network.encoder, student.rate), (network.head, student.head_rate))
+    averaged = cast(Network, average.module)
+    network.requires_grad_(True)
+    frozen = network.encoder.backbone[: stage.frozen].requires_grad_(False)
+    rates = ((network.encoder, stage.rate), (network.head.requires_grad_(bool(stage.head_rate)), stage.head_rate))
     groups = [{"params": list(m.parameters()), "lr": rate, "peak": rate} for m, rate in rates if rate]
-    network.head.requires_grad_(bool(student.head_rate))
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.02)
-    steps = student.epochs * max(1, views.count // _BATCH)
-    step = 0
-    for epoch in range(student.epochs):
+    steps, done = max(1, views.count // _BATCH), len(folder.history())
+    for epoch in range(stage.epochs):
         began, sums = time.monotonic(), torch.zeros(4)
         network.train()
-        network.head.train(bool(student.head_rate))
-        for pixels, seen, batch in views.batches(epoch, student.seed, student.side):
+        frozen.eval()
+        network.head.train(bool(stage.head_rate))
+        for step, (pixels, seen, batch) in enumerate(views.batches(done + epoch, student.seed, student.side)):
+            at = (epoch + step / steps) / stage.epochs
             for group in optimizer.param_groups:
-                fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps))
-                group["lr"] = group["peak"] * min(1.0, (step + 1) / 60) * fall
+                warm = min(1.0, (epoch * steps + step + 1) / 60)
+                group["lr"] = group["peak"] * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * at)))
             loss, parts = _loss(views, network, student, pixels, seen, batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -219,27 +247,26 @@ def distil(views: TeacherViews, student: Student, dataset: Dataset, folder: RunF
             optimizer.step()
             average.update_parameters(network)
             sums += parts
-            step += 1
         mimic, soft, right, questions = sums.tolist()
-        record = {"epoch": epoch + 1, "side": student.side, "seconds": time.monotonic() - began}
-        record |= {"mimic": mimic / (step / (epoch + 1)), "loss": soft / questions, "accuracy": right / questions}
-        averaged = cast(Network, average.module)
-        if dataset.splits["val"] and ((epoch + 1) % 4 == 0 or epoch + 1 == student.epochs):
+        record = {"epoch": done + epoch + 1, "side": student.side, "seconds": time.monotonic() - began}
+        record |= {"mimic": mimic / steps, "loss": soft / questions, "accuracy": right / questions}
+        if dataset.splits["val"] and ((epoch + 1) % 4 == 0 or epoch + 1 == stage.epochs):
             record["val_accuracy"] = _measure(averaged, dataset, views, student.side)
         folder.add_history(record)
         log.info("%s %s", folder.path.name, " ".join(f"{k}={v:.4g}" for k, v in record.items()))
-    averaged = cast(Network, average.module).requires_grad_(True)
-    if student.head_epochs:
-        before = {k: v.clone() for k, v in averaged.head.state_dict().items()}
-        tuned_from = _measure(averaged, dataset, views, student.side)
-        seen_by_student = _SeenByStudent(views, averaged, student.side, min(student.head_epochs, views.copies))
-        train_head(averaged, cast(Any, seen_by_student), student.seed, student.head_epochs, _BATCH, 5e-4, Loss())
-        tuned = _measure(averaged, dataset, views, student.side)
-        log.info("%s head tuned: val_accuracy=%.4f after %.4f", folder.path.name, tuned, tuned_from)
-        if tuned < tuned_from:
-            averaged.head.load_state_dict(before)
-    folder.save_weights(averaged)
-    return averaged.eval()
+    return averaged
+
+
+def _tune_head(views: TeacherViews, network: Network, student: Student, dataset: Dataset, folder: RunFolder) -> None:
+    """Go on with the head alone, and keep what comes of it where val is the better for it."""
+    before = {k: v.clone() for k, v in network.head.state_dict().items()}
+    untuned = _measure(network, dataset, views, student.side)
+    seen_by_student = _SeenByStudent(views, network, student.side, min(student.head_epochs, views.copies))
+    train_head(network, cast(Any, seen_by_student), student.seed, student.head_epochs, _BATCH, 5e-4, Loss())
+    tuned = _measure(network, dataset, views, student.side)
+    log.info("%s head tuned: val_accuracy=%.4f after %.4f", folder.path.name, tuned, untuned)
+    if tuned < untuned:
+        network.head.load_state_dict(before)
 
 
 def _measure(network: Network, dataset: Dataset, views: TeacherViews, side: int) -> float:
@@ -257,7 +284,7 @@ def _loss(
         target = resized(seen, student.side // 32)
     own = network.encoder.see(pixels)
     mimic = ((own - target).square().mean((0, 2, 3)) / views.variance).mean()
-    if student.head_rate:
+    if next(network.head.parameters()).requires_grad:
         asked = network.head.read(batch.ids, batch.lengths)
     logits, _ = network.head.reply(network.encoder.place(own)[batch.of], asked)
     soft = F.kl_div(
@@ -275,11 +302,12 @@ def load_student(path: Path) -> tuple[Path, Student]:
     """A student's TOML file: `teacher`, a run folder relative to the current one, and the settings of Student."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        teacher = Path(raw.pop("teacher"))
-        unknown = set(raw) - {f.name for f in fields(Student)}
-        if unknown:
-            raise DataError(f"{path}: no setting {', '.join(sorted(unknown))}")
-        return teacher, Student(**raw)
+        teacher, stages = Path(raw.pop("teacher")), raw.pop("stage", [])
+        for cls, settings in ((Student, raw), *((Stage, stage) for stage in stages)):
+            unknown = set(settings) - {f.name for f in fields(cls)}
+            if unknown:
+                raise DataError(f"{path}: no setting {', '.join(sorted(unknown))}")
+        return teacher, Student(**raw, stages=tuple(Stage(**stage) for stage in stages) or Student.stages)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:

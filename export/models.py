@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .torchvision_import import mobilenet_v2
+from .torchvision_import import InvertedResidual, mobilenet_v2
 
 PIXEL_SCALE, PIXEL_ZERO = 1 / 127.5, 128
 """A pixel p enters the network as (p - PIXEL_ZERO) * PIXEL_SCALE."""
@@ -41,7 +41,11 @@ class Shape:
     multiplier: float = 1.0
     """MobileNetV2's width multiplier: its channels times this, rounded to multiples of 8 (Sandler et al. 2018)."""
     last: int = 1280
-    """Channels of MobileNetV2's last 1x1 convolution, before the projection."""
+    """Channels of MobileNetV2's last 1x1 convolution, before the projection; 0 leaves it out."""
+    blocks: int = 17
+    """How many of MobileNetV2's 17 inverted residual blocks there are."""
+    tail_expansion: int = 6
+    """Expansion of the blocks after the 14th, on the smallest map, where most of the weights are."""
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -77,6 +81,19 @@ def plain_cnn() -> nn.Sequential:
     )
 
 
+def mobilenet_backbone(shape: Shape) -> tuple[nn.Sequential, int]:
+    """MobileNetV2's features as `shape` wants them, and how many channels they give."""
+    features = mobilenet_v2(weights=None, width_mult=shape.multiplier).features
+    layers = list(features[: 1 + shape.blocks])
+    for n in range(15, len(layers)):
+        inputs, outputs = layers[n].conv[0][0].in_channels, layers[n].out_channels
+        layers[n] = InvertedResidual(inputs, outputs, layers[n].stride, shape.tail_expansion)
+    channels = layers[-1].out_channels
+    if shape.last:
+        layers.append(conv_bn_relu6(channels, shape.last, kernel=1))
+    return nn.Sequential(*layers), shape.last or channels
+
+
 def position_features(h: int, w: int) -> Tensor:
     """[8, h, w]: polynomials and low sine waves of each cell's centre, x and y from -1 to 1, for any map size."""
     y = (torch.arange(h) + 0.5) / h * 2 - 1
@@ -93,9 +110,7 @@ class Encoder(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         if shape.name.startswith("mobilenetv2"):
-            self.backbone, channels = mobilenet_v2(weights=None, width_mult=shape.multiplier).features, shape.last
-            before = self.backbone[-1][0].in_channels
-            self.backbone[-1] = conv_bn_relu6(before, shape.last, kernel=1)
+            self.backbone, channels = mobilenet_backbone(shape)
         else:
             self.backbone, channels = plain_cnn(), 256
         self.project = conv_bn_relu6(channels, shape.width, kernel=1)

@@ -22,7 +22,7 @@ from edge_vqa import VQA
 from edge_vqa.errors import DataError, EdgeVQAError
 
 from .data import Dataset, load_dataset
-from .distil import Student, TeacherViews, distil
+from .distil import Stage, Student, TeacherViews, distil
 from .release import RELEASED
 from .report import ROOT, fill
 from .run_folder import RunFolder
@@ -57,10 +57,8 @@ class Point(NamedTuple):
         """How it is trained: long from the teacher at the first side, shorter from there at the others."""
         sizes = {"multiplier": self.multiplier}
         if self.side == FIRST_SIDE:
-            return Student(side=self.side, sizes=sizes, epochs=5 if self.multiplier == 1 else 10)
-        return Student(
-            side=self.side, sizes=sizes, start=str(runs / f"{self.multiplier:g}-{FIRST_SIDE}"), epochs=3, rate=1e-3
-        )
+            return Student(self.side, sizes, stages=(Stage(5 if self.multiplier == 1 else 10),))
+        return Student(self.side, sizes, str(runs / f"{self.multiplier:g}-{FIRST_SIDE}"), (Stage(3, 1e-3),))
 
 
 def grid() -> list[Point]:

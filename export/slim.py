@@ -15,20 +15,21 @@ _Module = Any
 
 @torch.no_grad()
 def slim_encoder(wide: Encoder, narrow: Encoder) -> None:
-    """Fill `narrow` (MobileNetV2, any multiplier up to that of `wide`) with the most important channels of `wide`.
+    """Fill `narrow` (MobileNetV2, no wider or longer than `wide`) with the most important channels of `wide`.
 
     A channel weighs |gamma| * |w|: the scale that BatchNorm gives it, times the length of the weights that read it
     (Liu et al. 2017, "Learning efficient convolutional networks through network slimming", with the reader's weights).
     Channels along a chain of residual blocks are the same in all of them, so their weights are summed. Projection and
-    positions are copied, which needs the same `width`.
+    positions are copied, which needs the same `width`; without the last convolution the projection stays as it is.
     """
     source: list[_Module] = list(wide.backbone)
     target: list[_Module] = list(narrow.backbone)
     project: list[_Module] = [wide.project, narrow.project]
+    blocks_kept = sum(hasattr(layer, "conv") for layer in target)
     kept = _best(_scale(source[0][1]) * _reading(source[1].conv[0][0]), target[0][0].out_channels)
     _copy(source[0][0], target[0][0], kept, None)
     _copy_norm(source[0][1], target[0][1], kept)
-    for chain in _chains(source[1:-1]):
+    for chain in _chains(source[1 : 1 + blocks_kept]):
         blocks = [(source[1 + n].conv, target[1 + n].conv) for n in chain]
         after = source[2 + chain[-1]]
         readers = [conv[0][0] for conv, _ in blocks[1:]]
@@ -39,12 +40,15 @@ def slim_encoder(wide: Encoder, narrow: Encoder) -> None:
         for conv, narrower in blocks:
             _slim_block(conv, narrower, kept, outputs)
             kept = outputs
-    last = _best(_scale(source[-1][1]) * _reading(project[0][0]), target[-1][0].out_channels)
-    _copy(source[-1][0], target[-1][0], last, kept)
-    _copy_norm(source[-1][1], target[-1][1], last)
-    _copy(project[0][0], project[1][0], None, last)
     project[1][1].load_state_dict(project[0][1].state_dict())
     narrow.position.load_state_dict(wide.position.state_dict())
+    if hasattr(target[-1], "conv"):
+        return
+    last = _best(_scale(source[-1][1]) * _reading(project[0][0]), target[-1][0].out_channels)
+    if len(target) == len(source):
+        _copy(source[-1][0], target[-1][0], last, kept)
+        _copy_norm(source[-1][1], target[-1][1], last)
+    _copy(project[0][0], project[1][0], None, last)
 
 
 def _chains(blocks: list[_Module]) -> list[list[int]]:

@@ -19,6 +19,7 @@ except RuntimeError as error:
     import torchvision
 
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
+from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.transforms.v2 import functional as transforms
 
-__all__ = ["MobileNet_V2_Weights", "mobilenet_v2", "torchvision", "transforms"]
+__all__ = ["InvertedResidual", "MobileNet_V2_Weights", "mobilenet_v2", "torchvision", "transforms"]

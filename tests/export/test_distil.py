@@ -8,7 +8,7 @@ import torch
 from edge_vqa.errors import DataError
 from export.config import load_config
 from export.data import load_dataset
-from export.distil import Student, TeacherViews, distil, load_student, make_student, resized
+from export.distil import Stage, Student, TeacherViews, distil, load_student, make_student, resized
 from export.models import Network, Shape
 from export.run_folder import RunFolder
 from export.train import build_vocabulary
@@ -53,12 +53,14 @@ def test_views_are_looked_at_once(views: TeacherViews, teacher: RunFolder, tiny_
 
 
 def test_a_student_comes_closer_to_its_teacher(views: TeacherViews, tiny_data: Path, tmp_path: Path) -> None:
-    student = Student(side=64, sizes={"multiplier": 0.35, "last": 32}, epochs=12, head_epochs=0, average=0.5)
+    student = Student(
+        64, {"multiplier": 0.35, "last": 32}, stages=(Stage(10), Stage(4, frozen=1)), head_epochs=0, average=0.5
+    )
     folder = RunFolder(tmp_path / "run")
     trained = distil(views, student, load_dataset(tiny_data), folder)
     first, last = folder.history()[0], folder.history()[-1]
     assert last["mimic"] < 0.8 * first["mimic"]
-    assert trained.shape.multiplier == 0.35
+    assert trained.shape.multiplier == 0.35 and last["epoch"] == 14
     loaded, vocabulary, answers, side = folder.load()
     assert (side, list(answers)) == (64, views.answers) and vocabulary.words == views.vocabulary.words
     torch.testing.assert_close(
@@ -71,7 +73,7 @@ def test_a_student_comes_closer_to_its_teacher(views: TeacherViews, tiny_data: P
 def test_a_head_of_other_sizes_must_learn(views: TeacherViews) -> None:
     with pytest.raises(DataError, match="head_rate"):
         make_student(views, Student(sizes={"hidden": 10}))
-    assert make_student(views, Student(sizes={"hidden": 10}, head_rate=1e-3)).shape.hidden == 10
+    assert make_student(views, Student(sizes={"hidden": 10}, stages=(Stage(head_rate=1e-3),))).shape.hidden == 10
 
 
 def test_a_start_of_other_sizes_is_refused(views: TeacherViews, teacher: RunFolder) -> None:
@@ -88,7 +90,12 @@ def test_maps_shrink_by_their_means() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("side = 64\n", "teacher"), ('teacher = "x"\nsize = 1\n', "no setting size"), ("teacher = \n", "Invalid")],
+    [
+        ("side = 64\n", "teacher"),
+        ('teacher = "x"\nsize = 1\n', "no setting size"),
+        ("teacher = \n", "Invalid"),
+        ('teacher = "x"\n[[stage]]\nepoch = 1\n', "no setting epoch"),
+    ],
 )
 def test_mistakes_in_a_configuration_are_named(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "student.toml"
@@ -102,4 +109,4 @@ def test_mistakes_in_a_configuration_are_named(tmp_path: Path, text: str, says: 
 def test_the_released_configuration_is_read() -> None:
     teacher, student = load_student(Path(__file__).parents[2] / "export" / "students" / "tiny.toml")
     assert (Path(__file__).parents[2] / teacher / "run.json").is_file()
-    assert student.sizes["multiplier"] == 0.5
+    assert student.sizes["blocks"] == 15 and [s.epochs for s in student.stages] == [14, 5]

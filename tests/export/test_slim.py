@@ -43,6 +43,17 @@ def test_channels_that_do_nothing_are_the_ones_cut(multiplier):
     assert places > 30
 
 
+def test_a_shorter_network_keeps_what_lies_before_the_cut():
+    wide, short = randomised(Encoder(shape())), Encoder(shape(blocks=15, tail_expansion=3, last=0)).eval()
+    slim_encoder(wide, short)
+    assert len(short.backbone) == 16 and short.project[0].in_channels == 160
+    pixels = torch.rand(1, 3, 64, 64)
+    assert torch.equal(wide.backbone[:15](pixels), short.backbone[:15](pixels))
+    assert short.backbone[15].conv[1][0].out_channels == 480
+    kept = {tuple(row.flatten().tolist()) for row in wide.backbone[15].conv[1][0].weight}
+    assert all(tuple(row.flatten().tolist()) in kept for row in short.backbone[15].conv[1][0].weight)
+
+
 @torch.no_grad()
 def _hide(narrow: Encoder, wide: Encoder) -> int:
     """Put every tensor of `narrow` into the first channels of `wide`; all else is 0. Returns how many were put."""
