@@ -52,7 +52,7 @@ _BATCH = 48
 
 @dataclass(frozen=True)
 class Stage:
-    """Some epochs, the rate falling along half a cosine; a later stage starts from the averaged weights of the one before."""
+    """Some epochs, the rate falling along half a cosine. A stage starts from the averaged weights of the one before."""
 
     epochs: int = 10
     rate: float = 2e-3
