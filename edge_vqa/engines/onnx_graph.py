@@ -86,7 +86,8 @@ def _encode_int8(graph: GraphWriter, model: EvqaModel, pixels: str) -> None:
         scale = conv.out_scale
         if conv.residual >= 0:
             # Rounded before the addition, too: runtimes have 8-bit convolutions only from bytes to bytes.
-            rounded = _dequantize(graph, _quantize(graph, y, scale, 128), scale, 128)
+            steps = _sums_steps(conv)
+            rounded = _dequantize(graph, _quantize(graph, y, *steps), *steps)
             y = graph.node("Add", rounded, f"conv{conv.residual}")
         rounded = _quantize(graph, y, scale, conv.out_zero)
         if (conv.low, conv.high) != (0, 255):
@@ -96,6 +97,15 @@ def _encode_int8(graph: GraphWriter, model: EvqaModel, pixels: str) -> None:
     places = graph.constant((_places(model) * np.float64(sizes.features_scale)).astype(np.float32), "head.place")
     placed = _quantize(graph, graph.node("Add", taken, places), sizes.features_scale, sizes.features_zero)
     _dequantize(graph, placed, sizes.features_scale, sizes.features_zero, out="features")
+
+
+def _sums_steps(conv: Conv) -> tuple[float, int]:
+    """Scale and zero point of sums to which an earlier output is still to be added: those of the result.
+
+    Where its range is much longer on one side of 0, the sums need that length on both.
+    """
+    reach = max(conv.out_zero, 255 - conv.out_zero)
+    return (conv.out_scale, conv.out_zero) if reach <= 160 else (conv.out_scale * reach / 127, 128)
 
 
 def _int8_weights(graph: GraphWriter, model: EvqaModel, number: int, in_scale: float) -> tuple[str, str]:
