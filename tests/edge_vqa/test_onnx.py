@@ -85,7 +85,7 @@ def test_the_encoder_computes_what_the_format_says(made: Made) -> None:
     if made.model.file.sizes.precision == FLOAT32:
         assert steps.max() < 1e-4
     elif any(conv.residual >= 0 for conv in made.model.file.convs):  # whose sums the graph rounds once more
-        assert steps.max() < 2.01 and (steps > 0.01).mean() < 0.15
+        assert steps.max() < 2.01 and (steps > 0.01).mean() < 0.3
     else:
         assert steps.max() < 1.01 and (steps > 0.01).mean() < 0.002
 
