@@ -29,10 +29,13 @@ def as_markdown(result: Mapping[str, Any], plot: str | None = None) -> str:
 
 def _about(result: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    return (
+    text = (
         f"{result['questions']} questions about {result['pictures']} pictures, {result['data']}, {result['split']}; "
         f"{result['date']}, {result['processor']}, one thread; {versions}."
     )
+    before, after = result["load"]
+    busy = f" The machine was busy with other things (load {before:.1f} before, {after:.1f} after): times mean little."
+    return text + (busy if max(before, after) > 2 else "")
 
 
 def _problems(problems: Sequence[str]) -> str:

@@ -35,7 +35,8 @@ class Answered:
 def run_file(path: Path, engine: str, asked: Asked, answers: list[str], words: tuple[str, ...]) -> Answered:
     """Ask `path` everything on one thread. `answers` and `words` are the trained run's.
 
-    Raises ModelError when the file has other answers or words, EngineError when a logit is not a number, and what VQA and its engines raise.
+    Raises ModelError when the file has other answers or words, EngineError when a logit is not a number, and what VQA
+    and its engines raise.
     """
     vqa = VQA(path, engine, threads=1)
     if list(vqa.model.answers) != answers or vqa.model.vocabulary.words != words:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ from export.data import Dataset, load_dataset
 
 from .asked import Asked, load_asked
 from .checks import check_manifest
+from .full_precision import one_thread
 from .matrix import list_files
 from .model_session import ModelSession
 
@@ -40,17 +42,18 @@ class Plan:
 
 def measure(plan: Plan) -> dict[str, Any]:
     """Everything; what could not be measured is in `problems`. Raises EdgeVQAError when nothing can be."""
-    began = time.monotonic()
+    began, load = time.monotonic(), _load()
     files = list_files(plan.files, plan.models, plan.formats)
     dataset = load_dataset(plan.data)
     asked = load_asked(dataset, plan.split, plan.questions)
     val = _val(dataset, asked)
     models: dict[str, Any] = {}
     problems = check_manifest(plan.files, plan.models)
-    for name in plan.models:
-        session = ModelSession(plan.runs / name, asked, val, plan.out / "cache", plan.tell)
-        models[name] = session.measure([file for file in files if file.model == name])
-        problems += session.problems
+    with one_thread():
+        for name in plan.models:
+            session = ModelSession(plan.runs / name, asked, val, plan.out / "cache", plan.tell)
+            models[name] = session.measure([file for file in files if file.model == name])
+            problems += session.problems
     return {
         "data": dataset.name,
         "split": plan.split,
@@ -59,6 +62,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         "date": datetime.now(timezone.utc).date().isoformat(),
         "minutes": (time.monotonic() - began) / 60,
         "processor": _processor(),
+        "load": [load, _load()],
         "versions": _versions(),
         "models": models,
         "problems": problems,
@@ -96,6 +100,11 @@ def last_line(found: dict[str, float | None]) -> str:
 
 def _two(value: float | None) -> str:
     return "nan" if value is None else f"{round(value, 2) + 0.0:.2f}"
+
+
+def _load() -> float:
+    """How many processes wanted a processor in the last minute; 0 where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def _versions() -> dict[str, str]:
