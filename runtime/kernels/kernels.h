@@ -46,7 +46,7 @@ struct ConvArgs {
   const uint8_t* residual; // or null: added before rounding, see docs/evqa-format.md
   float residual_scale;
   int residual_zero;       // stored form
-  FloatOutput real;        // for FloatKernels, which look at no other bias, scale, zero point or bound
+  FloatOutput real = {};   // for FloatKernels, which look at no other bias, scale, zero point or bound
 };
 
 // 3x3 depthwise, padding already in the rows.
@@ -62,7 +62,7 @@ struct DepthwiseArgs {
   const int32_t* bias;
   const float* scale;
   int out_zero, low, high;
-  FloatOutput real;        // as in ConvArgs
+  FloatOutput real = {};   // as in ConvArgs
 };
 
 // out[r][j] = correction[j] + sum_i in[r][i] * w[j][i], int32.

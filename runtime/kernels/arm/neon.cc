@@ -6,7 +6,7 @@
 namespace evqa {
 namespace {
 #include "../head/head.inc"
-constexpr int kFloatLanes = 4, kFloatPixels = 8;
+constexpr int kFloatLanes = 4, kFloatVectors = 4, kFloatPixels = 4;
 #include "../float/float.inc"
 }  // namespace
 

@@ -84,6 +84,40 @@ void time_dense(const Kernels& k, const char* name, int rows, int inputs, int ou
          (double)rows * inputs * outputs / ns);
 }
 
+float* some_floats(size_t n) {
+  float* p = (float*)bytes(n * 4);
+  for (size_t i = 0; i < n; ++i) p[i] = (float)(i * 131 % 127) / 127.0f - 0.4f;
+  return p;
+}
+
+void time_float_conv(const Kernels& k, const char* name, int pixels, int outputs, ConvShape shape, int in_pixel,
+                     bool residual) {
+  const int inputs = shape.segments * shape.segment_quads;
+  float *in = some_floats((size_t)pixels * in_pixel + 4096), *w = some_floats((size_t)inputs * outputs);
+  float* packed = some_floats(packed_floats(k.real->tile, outputs, inputs));
+  pack_floats(k.real->tile, outputs, inputs, w, packed);
+  ConvArgs a = {};
+  a.shape = shape, a.in = (const uint8_t*)in, a.in_pixel = in_pixel * 4, a.in_segment = 2800, a.pixels = pixels;
+  a.packed = packed, a.channels = outputs, a.out = bytes((size_t)pixels * outputs * 4), a.out_pixel = outputs * 4;
+  a.residual = residual ? (const uint8_t*)some_floats((size_t)pixels * outputs) : nullptr;
+  a.real = {some_floats(2048), 0.0f, 6.0f};
+  const double ns = least([&] { k.real->conv(a); }), macs = (double)pixels * inputs * outputs;
+  printf("%-12s float conv %-10s %4d pixels %4d -> %4d %9.1f ns %6.1f MAC/ns\n", k.name, name, pixels, inputs, outputs, ns, macs / ns);
+}
+
+void time_float_depthwise(const Kernels& k, int pixels, int channels, int stride, int out_rows) {
+  const size_t row = (size_t)(pixels * stride + 2) * channels;
+  DepthwiseArgs a = {};
+  for (auto& r : a.rows) r = (const uint8_t*)some_floats(row);
+  a.channels = channels, a.pitch = channels * 4, a.stride = stride, a.pixels = pixels, a.out_rows = out_rows;
+  for (auto& o : a.out) o = bytes((size_t)pixels * channels * 4);
+  a.packed = some_floats((size_t)channels * 9);
+  a.real = {some_floats(2048), 0.0f, 6.0f};
+  const double ns = least([&] { k.real->depthwise(a); }), macs = 9.0 * pixels * channels * out_rows;
+  printf("%-12s float depthwise stride %d %3d pixels %4d channels %d rows %9.1f ns %6.1f MAC/ns\n", k.name, stride, pixels,
+         channels, out_rows, ns, macs / ns);
+}
+
 void time_level(const Kernels& k) {
   struct { int pixels, inputs, outputs; bool residual; } convs[] = {
       {224, 32, 16, false}, {112, 16, 96, false}, {112, 96, 24, false},  {56, 24, 144, false},  {112, 144, 24, true},
@@ -91,10 +125,14 @@ void time_level(const Kernels& k) {
       {196, 384, 64, true}, {196, 384, 96, false}, {14, 96, 96, false},  {196, 576, 96, true},  {49, 576, 160, false},
       {7, 160, 96, false},  {49, 960, 160, true}, {49, 960, 320, false}, {49, 320, 1280, false}, {49, 1280, 256, false}};
   time_conv(k, "first 3x3", 112, 27, 32, {3, 3}, 6, false);
+  time_float_conv(k, "first 3x3", 112, 32, {3, 9}, 6, false);
+  for (const auto& c : convs)
+    time_float_conv(k, c.residual ? "1x1 + add" : "1x1", c.pixels, c.outputs, {1, c.inputs}, c.inputs, c.residual);
   for (const auto& c : convs) time_conv(k, c.residual ? "1x1 + add" : "1x1", c.pixels, c.inputs, c.outputs, {1, c.inputs / 4}, c.inputs, c.residual);
   struct { int pixels, channels, stride; } filters[] = {{112, 32, 1}, {56, 96, 2}, {56, 144, 1}, {28, 144, 2}, {28, 192, 1},
                                                         {14, 192, 2}, {14, 96, 1}, {7, 96, 2}, {7, 96, 1}};
   for (const auto& f : filters) time_depthwise(k, f.pixels, f.channels, f.stride, 2);
+  for (const auto& f : filters) time_float_depthwise(k, f.pixels, f.channels, f.stride, 2);
   time_dense(k, "lstm x", 8, 96, 768);
   time_dense(k, "lstm h", 1, 192, 768);
   time_dense(k, "question", 1, 192, 896);

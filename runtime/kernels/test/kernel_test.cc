@@ -58,6 +58,16 @@ void compare(const char* what, const char* level, Bytes& expected, Bytes& got, i
     }
 }
 
+void fill(Bytes& b, float low, float high) {
+  for (size_t i = 0; i < b.size / 4; ++i) b.as<float>()[i] = real(low, high);
+}
+
+// Sometimes no bounds, sometimes those of ReLU6.
+FloatOutput float_output(Bytes& bias) {
+  fill(bias, -1.0f, 1.0f);
+  return between(0, 1) ? FloatOutput{bias.as<float>(), 0.0f, 6.0f} : FloatOutput{bias.as<float>(), -3.4e38f, 3.4e38f};
+}
+
 int8_t weight() { return (int8_t)between(-127, 127); }
 
 int padded(int n) { return (n + kChannelPad - 1) / kChannelPad * kChannelPad; }
@@ -137,6 +147,50 @@ void test_depthwise(const Kernels& k, int pixels, int channels, int stride, int 
   compare("depthwise", k.name, expected, got, offset, about);
 }
 
+void test_float_conv(const Kernels& k, int pixels, int channels, ConvShape shape, bool residual) {
+  const int columns = shape.segments * shape.segment_quads, out_pixel = 4 * (channels + between(0, 5));
+  const int in_pixel = 4 * (shape.segment_quads + between(-shape.segment_quads / 2, 5));
+  const ptrdiff_t in_segment = (ptrdiff_t)pixels * in_pixel + 4 * shape.segment_quads + 4 * between(0, 5);
+  Bytes in((size_t)(in_segment * shape.segments)), weights((size_t)channels * columns * 4);
+  Bytes residue((size_t)pixels * out_pixel), bias((size_t)padded(channels) * 4);
+  fill(in, -2.0f, 2.0f), fill(weights, -1.0f, 1.0f), fill(residue, -2.0f, 2.0f);
+  Bytes packed(packed_floats(k.real->tile, channels, columns) * 4), plain(packed_floats(1, channels, columns) * 4);
+  pack_floats(k.real->tile, channels, columns, weights.as<float>(), packed.as<float>());
+  pack_floats(1, channels, columns, weights.as<float>(), plain.as<float>());
+  Bytes expected((size_t)pixels * out_pixel, 77), got(expected.size, 77);
+  ConvArgs a = {};
+  a.shape = shape, a.in = in.at(), a.in_pixel = in_pixel, a.in_segment = in_segment, a.pixels = pixels;
+  a.packed = plain.at(), a.channels = channels, a.out = expected.at(), a.out_pixel = out_pixel;
+  a.residual = residual ? residue.at() : nullptr, a.real = float_output(bias);
+  kKernelsScalar.real->conv(a);
+  a.packed = packed.at(), a.out = got.at();
+  k.real->conv(a);
+  char about[160];
+  snprintf(about, sizeof about, "pixels=%d channels=%d segments=%d columns=%d residual=%d in_pixel=%d out_pixel=%d", pixels,
+           channels, shape.segments, columns, residual, in_pixel, out_pixel);
+  compare("float conv", k.name, expected, got, 0, about);
+}
+
+void test_float_depthwise(const Kernels& k, int pixels, int channels, int stride, int out_rows) {
+  const int pitch = 4 * (channels + (between(0, 2) ? 0 : between(0, 40))), row = (pixels * stride + 2) * pitch;
+  const int rows = (out_rows - 1) * stride + 3;
+  Bytes in((size_t)row * rows), weights((size_t)channels * 36), bias((size_t)padded(channels) * 4);
+  fill(in, -2.0f, 2.0f), fill(weights, -1.0f, 1.0f);
+  Bytes expected((size_t)pixels * pitch * out_rows, 77), got(expected.size, 77);
+  DepthwiseArgs a = {};
+  a.channels = channels, a.pitch = pitch, a.stride = stride, a.pixels = pixels, a.out_rows = out_rows;
+  a.packed = weights.at(), a.real = float_output(bias);
+  for (int r = 0; r < rows; ++r) a.rows[r] = in.at() + (ptrdiff_t)r * row;
+  for (Bytes* to : {&expected, &got}) {
+    for (int r = 0; r < out_rows; ++r) a.out[r] = to->at() + (ptrdiff_t)r * pixels * pitch;
+    (to == &got ? k : kKernelsScalar).real->depthwise(a);
+  }
+  char about[160];
+  snprintf(about, sizeof about, "pixels=%d channels=%d pitch=%d stride=%d out_rows=%d", pixels, channels, pitch, stride,
+           out_rows);
+  compare("float depthwise", k.name, expected, got, 0, about);
+}
+
 void test_dense(const Kernels& k, int rows, int outputs, int quads) {
   const int offset = k.storage_offset, wide = padded(outputs);
   const ConvShape shape = {1, quads};
@@ -165,26 +219,31 @@ void test_dense(const Kernels& k, int rows, int outputs, int quads) {
   compare("dense", k.name, expected, got, 0, about);
 }
 
-void fill(Bytes& b, float low, float high) {
-  for (size_t i = 0; i < b.size / 4; ++i) b.as<float>()[i] = real(low, high);
-}
-
 void test_lstm(const Kernels& k, int hidden) {
   Bytes x((size_t)hidden * 16), h(x.size), sx(x.size), sh(x.size), bias(x.size), cell((size_t)hidden * 4, 0);
   Bytes own_cell(cell.size, 0), state((size_t)hidden, 0), own_state(state.size, 0);
   to_stored(own_state, k.storage_offset);
+  Bytes z(x.size), own_z(x.size), out((size_t)hidden * 4, 0), own_out(out.size, 0);
   fill(sx, 1e-5f, 3e-4f), fill(sh, 1e-5f, 3e-4f), fill(bias, -4.0f, 4.0f), fill(cell, -3.0f, 3.0f), copy(own_cell, cell);
   for (int i = 0; i < 4 * hidden; ++i) x.as<int32_t>()[i] = between(-90000, 90000), h.as<int32_t>()[i] = between(-90000, 90000);
-  LstmCellArgs a = {hidden, x.as<int32_t>(), h.as<int32_t>(), sx.as<float>(), sh.as<float>(), bias.as<float>(),
-                    cell.as<float>(), state.at()};
+  LstmCellArgs a = {hidden, z.as<float>(), x.as<int32_t>(), h.as<int32_t>(), sx.as<float>(), sh.as<float>(),
+                    bias.as<float>(), cell.as<float>(), out.as<float>(), state.at()};
   kKernelsScalar.lstm_cell(a);
-  a.cell = own_cell.as<float>(), a.state = own_state.at();
+  a.z = own_z.as<float>(), a.cell = own_cell.as<float>(), a.h_out = own_out.as<float>(), a.state = own_state.at();
   k.lstm_cell(a);
+  compare("lstm_cell", k.name, out, own_out, 0, "h");
   compare("lstm_cell", k.name, cell, own_cell, 0, "cell");
   compare("lstm_cell", k.name, state, own_state, k.storage_offset, "state");
+  fill(z, -4.0f, 4.0f), copy(own_z, z), copy(own_cell, cell);  // z given, as in float32 models
+  a = {}, a.hidden = hidden, a.z = z.as<float>(), a.cell = cell.as<float>(), a.h_out = out.as<float>();
+  kKernelsScalar.lstm_cell(a);
+  a.z = own_z.as<float>(), a.cell = own_cell.as<float>(), a.h_out = own_out.as<float>();
+  k.lstm_cell(a);
+  compare("lstm_cell", k.name, cell, own_cell, 0, "cell, z given");
+  compare("lstm_cell", k.name, out, own_out, 0, "h, z given");
 }
 
-void test_attend(const Kernels& k, int cells, int channels, int glimpses) {
+void test_attend(const Kernels& k, int cells, int channels, int glimpses, bool real) {
   const size_t floats = (size_t)channels * 4;
   Bytes features((size_t)cells * channels), own(features.size), scale(floats), shift(floats), score(floats * glimpses);
   Bytes score_bias((size_t)glimpses * 4), modulated(floats * cells), weights((size_t)glimpses * cells * 4);
@@ -192,14 +251,16 @@ void test_attend(const Kernels& k, int cells, int channels, int glimpses) {
   copy(own, features), to_stored(own, k.storage_offset);
   fill(scale, -2.0f, 2.0f), fill(shift, -1.0f, 1.0f), fill(score, -1.0f, 1.0f), fill(score_bias, -1.0f, 1.0f);
   const int zero = between(0, 255);
-  AttendArgs a = {cells, channels, glimpses, features.at(), zero, 0.03f, scale.as<float>(), shift.as<float>(),
+  Bytes values(floats * cells);
+  fill(values, -2.0f, 2.0f);
+  AttendArgs a = {cells, channels, glimpses, real ? nullptr : features.at(), values.as<float>(), zero, 0.03f, scale.as<float>(), shift.as<float>(),
                   score.as<float>(), score_bias.as<float>(), modulated.as<float>(), weights.as<float>(), pooled.as<float>(),
                   look.as<float>()};
   kKernelsScalar.attend(a);
-  a.features = own.at(), a.features_zero -= k.storage_offset, a.pooled = own_pooled.as<float>(), a.look = own_look.as<float>();
+  a.features = real ? nullptr : own.at(), a.features_zero -= k.storage_offset, a.pooled = own_pooled.as<float>(), a.look = own_look.as<float>();
   k.attend(a);
   char about[96];
-  snprintf(about, sizeof about, "cells=%d channels=%d glimpses=%d", cells, channels, glimpses);
+  snprintf(about, sizeof about, "cells=%d channels=%d glimpses=%d real=%d", cells, channels, glimpses, real);
   compare("attend pooled", k.name, pooled, own_pooled, 0, about);
   compare("attend look", k.name, look, own_look, 0, about);
   Bytes q((size_t)channels, 5), own_q(q.size, 5);
@@ -243,10 +304,15 @@ void test_level(const Kernels& k) {
   for (int pixels = 1; pixels <= 20 && !failed; ++pixels)
     for (int channels : {1, 7, 8, 15, 16, 17, 24, 32, 33, 40, 48, 63, 64, 65, 80, 96, 112, 128, 144, 160, 192, 200})
       for (int stride : {1, 2}) test_depthwise(k, pixels, channels, stride, between(1, 2));
+  for (int pixels = 1; pixels <= 20 && !failed; ++pixels)
+    for (int channels : {1, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 40, 48, 63, 64, 65, 96}) {
+      test_float_conv(k, pixels, channels, {between(1, 4), between(1, 40)}, between(0, 1));
+      for (int stride : {1, 2}) test_float_depthwise(k, pixels, channels, stride, between(1, 2));
+    }
   for (int rows : {1, 2, 3, 5, 8, 12, 20})
     for (int outputs : {1, 9, 16, 33, 63, 64, 65, 112, 200, 256}) test_dense(k, rows, outputs, between(1, 60));
   for (int hidden : {1, 8, 15, 16, 17, 40, 192}) test_lstm(k, hidden);
-  for (int channels : {1, 15, 16, 17, 40, 64, 100, 256}) test_attend(k, between(1, 49), channels, between(1, 3));
+  for (int channels : {1, 15, 16, 17, 40, 64, 100, 256}) for (int real : {0, 1}) test_attend(k, between(1, 49), channels, between(1, 3), real);
   for (int outputs : {1, 9, 16, 17, 64, 65, 112, 150}) test_answer(k, between(1, 400), outputs);
 }
 

@@ -56,7 +56,7 @@ inline __m256 scaled(__m256i sum, const float* scale) {
 #include "avx2_conv.inc"
 #include "avx2_depthwise.inc"
 
-constexpr int kFloatLanes = 8, kFloatPixels = 6;
+constexpr int kFloatLanes = 8, kFloatVectors = 2, kFloatPixels = 4;
 #include "../float/float.inc"
 constexpr FloatKernels kFloat = {kFloatTile, float_conv, float_depthwise};
 
