@@ -1,5 +1,6 @@
 """ONNX files made of .evqa files. What is in them is tested in tests/edge_vqa/test_onnx.py."""
 
+import shutil
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,8 @@ from edge_vqa.evqa_file import FLOAT32, INT8
 from edge_vqa.model_file import ENCODER, HEAD, PARTS, WHOLE, load_model
 from export import to_onnx
 from export.to_onnx import write_onnx
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(params=[INT8, FLOAT32], ids=["int8", "float32"])
@@ -89,3 +92,17 @@ def test_the_command_writes_and_says_what_is_wrong(evqa: Path, capsys: pytest.Ca
     assert "truncated" in errors and "gone.evqa" in errors and "needs --data" in errors
     with pytest.raises(SystemExit, match="2"):
         to_onnx.main([])
+
+
+def test_the_documented_program_gives_the_packages_answer(
+    evqa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(EXAMPLES / "ca_rot.jpg", tmp_path / "photo.jpg")
+    write_onnx(evqa, tmp_path)[0].rename(tmp_path / "mobilenetv2-lstm-attention-int8.onnx")
+    monkeypatch.chdir(tmp_path)
+    program = (
+        (EXAMPLES.parent / "docs" / "formats.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    )
+    exec(program, {})
+    answer = VQA("mobilenetv2-lstm-attention-int8.onnx", "onnx").ask("photo.jpg", "Món này là món gì?")
+    assert capsys.readouterr().out == f"{answer.text}\n"
