@@ -65,9 +65,10 @@ def open_engine(name: str | None, model: ModelFile, threads: int | None = None) 
         raise EngineError(f"{threads} threads: give 1 to 1024")
     fitting = [candidate for candidate, kind in ENGINES.items() if model.kind in kind.files]
     if name is not None and name not in fitting:
+        wanted = ENGINES[name].files[0]
         raise EngineError(
             f"the engine {name} cannot run {model.path}: {model.kind} files run on {' or '.join(fitting)}; "
-            "python -m export.to_evqa makes .evqa files"
+            f"python -m export.to_{wanted[1:]} makes {wanted} files"
         )
     for candidate in fitting if name is None else [name]:
         try:

@@ -1,5 +1,6 @@
 """python -m edge_vqa.doctor: silent faults become loud ones."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +11,8 @@ from tiny_model import make_model
 
 from edge_vqa import __version__, doctor
 from edge_vqa.engines import native
-from edge_vqa.model_file import find_model
+from edge_vqa.evqa_tensors import load_tensors
+from edge_vqa.model_file import WHOLE, find_model
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +109,18 @@ def test_a_model_of_ones_own_is_compared_between_levels(capsys: pytest.CaptureFi
     code, found = examined(capsys, "--model", str(model))
     assert (code, found["model"]["name"]) == (0, "tiny-odd-attention")
     assert set(found["self_test"].values()) == {"3 of 3"}
+
+
+@needs_native
+def test_a_model_in_another_format_is_tested_on_its_engine(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    from edge_vqa.engines.onnx_graph import onnx_model
+
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(onnx_model(load_tensors(make_model(tmp_path / "tiny.evqa", "odd")), WHOLE))
+    code, found = examined(capsys, "--model", str(path))
+    assert (code, found["model"]["name"], found["self_test"]) == (0, "tiny-odd", {"onnx": "3 of 3"})
+    assert found["model"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_bytes(path.read_bytes()[:-1])
+    code, found = examined(capsys, "--model", str(path))
+    assert code == 1 and any("tiny.onnx" in fault for fault in found["faults"])

@@ -9,7 +9,7 @@ from tiny_model import make_model
 
 from edge_vqa import EngineError, ModelError
 from edge_vqa.engines import ENGINES, open_engine
-from edge_vqa.model_file import DEFAULT, EVQA, ONNX, ModelFile, load_model
+from edge_vqa.model_file import DEFAULT, EVQA, ONNX, TFLITE, ModelFile, load_model
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +44,27 @@ def test_an_engine_asked_for_is_not_replaced(tiny: ModelFile, monkeypatch: pytes
         open_engine("native", tiny)
 
 
-@pytest.mark.parametrize("name", ["native", "reference"])
-def test_an_engine_that_cannot_run_the_file_says_what_to_do(tiny: ModelFile, name: str) -> None:
-    with pytest.raises(EngineError, match=r"cannot run .*run on onnx; python -m export.to_evqa"):
-        open_engine(name, tiny._replace(kind=ONNX))
+@pytest.mark.parametrize(
+    "name, kind, match",
+    [
+        ("native", ONNX, r".onnx files run on onnx; python -m export.to_evqa makes .evqa"),
+        ("reference", TFLITE, r".tflite files run on tflite; python -m export.to_evqa makes .evqa"),
+        ("onnx", TFLITE, r".tflite files run on tflite; python -m export.to_evqa makes .evqa"),
+        ("tflite", EVQA, r".evqa files run on native or onnx or reference; python -m export.to_tflite makes .tflite"),
+    ],
+)
+def test_an_engine_that_cannot_run_the_file_says_what_to_do(tiny: ModelFile, name: str, kind: str, match: str) -> None:
+    with pytest.raises(EngineError, match=f"the engine {name} cannot run .*{match}"):
+        open_engine(name, tiny._replace(kind=kind))
+
+
+def test_without_its_runtime_a_file_of_another_format_says_what_to_install(
+    tiny: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without(monkeypatch, "onnx", "tflite")
+    for kind, package in ((ONNX, "onnxruntime"), (TFLITE, "ai-edge-litert")):
+        with pytest.raises(EngineError, match=f"runs {kind} files: pip install {package}"):
+            open_engine(None, tiny._replace(kind=kind))
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1025])

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from edge_vqa.evqa_tensors import load_tensors
+from edge_vqa.model_file import ENCODER, HEAD, WHOLE, find_model
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CARROT = str(EXAMPLES / "ca_rot.jpg")
 
@@ -23,6 +26,24 @@ def run(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
 
 def test_one_question_prints_one_line() -> None:
     assert run("--image", CARROT, "--q", "món này là món gì") == (0, "cà rốt\n", "")
+
+
+def test_an_onnx_file_answers_whole_and_in_halves(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    from edge_vqa.engines.onnx_graph import onnx_model
+
+    model = load_tensors(find_model(None))
+    for part, name in ((WHOLE, "món.onnx"), (ENCODER, "món.encoder.onnx")):
+        (tmp_path / name).write_bytes(onnx_model(model, part))
+    asked = ("--image", CARROT, "--q", "món này là món gì", "--model")
+    assert run(*asked, str(tmp_path / "món.onnx")) == (0, "cà rốt\n", "")
+    assert run(*asked, str(tmp_path / "món.onnx"), "--engine", "onnx") == (0, "cà rốt\n", "")
+    code, out, err = run(*asked, str(tmp_path / "món.encoder.onnx"))
+    assert (code, out) == (3, "") and "món.head.onnx" in err and err.count("\n") == 1
+    (tmp_path / "món.head.onnx").write_bytes(onnx_model(model, HEAD))
+    assert run(*asked, str(tmp_path / "món.encoder.onnx")) == (0, "cà rốt\n", "")
+    code, _, err = run(*asked, str(tmp_path / "món.onnx"), "--engine", "native")
+    assert (code, err.count("\n")) == (3, 1) and ".onnx files run on onnx" in err
 
 
 def test_several_questions_and_pictures_name_both() -> None:
