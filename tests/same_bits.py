@@ -13,16 +13,16 @@ from typing import Any, Protocol
 
 from tiny_model import KINDS, make_model
 
-from edge_vqa.evqa_file import read_evqa
+from edge_vqa.evqa_file import FLOAT32, INT8, read_evqa
 
 GOLDEN = Path(__file__).parent / "golden"
 BUNDLED = Path(__file__).parents[1] / "edge_vqa" / "models"
 SHIPPED = "mobilenetv2-lstm-attention"
-MODELS = (SHIPPED, *(f"tiny-{kind}" for kind in KINDS))
+MODELS = (SHIPPED, *(f"tiny-{kind}" for kind in KINDS), *(f"tiny-{kind}-float32" for kind in KINDS))
 
 
 class BitEngine(Protocol):
-    """Features must come as bytes here, uint8 [cells * cells, channels]."""
+    """Features must come as bytes here: of uint8 [cells * cells, channels], or of float32 in such a model."""
 
     def encode(self, pixels: bytes) -> Any: ...
 
@@ -35,7 +35,8 @@ def model_path(name: str, folder: Path) -> Path:
     """The shipped model, or a tiny one made in `folder`."""
     if name == SHIPPED:
         return BUNDLED / f"{SHIPPED}.evqa"
-    return make_model(folder / f"{name}.evqa", name.removeprefix("tiny-"))
+    kind = name.removeprefix("tiny-").removesuffix("-float32")
+    return make_model(folder / f"{name}.evqa", kind, precision=FLOAT32 if name.endswith("-float32") else INT8)
 
 
 def golden_path(name: str) -> Path:
@@ -128,9 +129,10 @@ def _open_native(level: str, threads: int, path: Path) -> BitEngine:
     from edge_vqa.model_file import load_model
 
     sizes = read_evqa(path).sizes
+    size = sizes.cells**2 * sizes.channels * (4 if sizes.precision == FLOAT32 else 1)
 
     class Native(native.NativeEngine):
-        def features(self, scene: native.NativeScene, size: int = sizes.cells**2 * sizes.channels) -> bytes:
+        def features(self, scene: native.NativeScene, size: int = size) -> bytes:
             return super().features(scene, size)
 
     before = os.environ.get("EDGE_VQA_ISA")

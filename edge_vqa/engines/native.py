@@ -183,7 +183,7 @@ class NativeEngine:
         return logits, attention
 
     def features(self, scene: NativeScene, size: int) -> bytes:
-        """The scene's features, uint8 [cells * cells, channels], for comparing engines; there are `size` of them."""
+        """The scene's features for comparing engines, `size` bytes: uint8 [cells * cells, channels], or float32."""
         out = (c_uint8 * size)()
         self._library.check(self._library.features(self._own_handle(), scene.pointer, out, size), self._path)
         return bytes(out)

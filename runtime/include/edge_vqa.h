@@ -131,7 +131,8 @@ EVQA_API evqa_status evqa_ask_words(evqa* handle, const evqa_scene* scene, const
 /* Where the model looked when this question was asked: the attention of evqa_ask_words, for text. */
 EVQA_API evqa_status evqa_attention(evqa* handle, const evqa_scene* scene, const char* question, float* attention);
 
-/* The scene's features, uint8 [cells * cells][channels], for comparing engines. size: bytes that `out` holds. */
+/* The scene's features [cells * cells][channels], uint8 or, where the model's precision is float32, the bytes of floats in
+   the processor's order, for comparing engines. size: bytes that `out` holds. */
 EVQA_API evqa_status evqa_features(const evqa* handle, const evqa_scene* scene, uint8_t* out, size_t size);
 
 /* Only the resize: side x side RGB pixels, 3 bytes each, into `out`. */
@@ -148,7 +149,7 @@ typedef struct evqa_step {
 EVQA_API evqa_status evqa_profile_look(evqa* handle, const uint8_t* rgb, evqa_scene* scene, evqa_step* steps,
                                        int32_t most, int32_t* count);
 
-/* The most multiply-accumulates of int8 a second that this level's convolutions reach on one thread, on data in the
+/* The most multiply-accumulates of the model's precision a second that this level's convolutions reach on one thread, on data in the
    nearest cache, over some milliseconds: what a step's rate may be compared with. */
 EVQA_API double evqa_rate(const evqa* handle);
 

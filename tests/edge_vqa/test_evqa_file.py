@@ -14,7 +14,7 @@ np = pytest.importorskip("numpy")
 from tiny_model import KINDS, make_model  # noqa: E402
 
 from edge_vqa.errors import ModelError  # noqa: E402
-from edge_vqa.evqa_file import Conv, Sizes, read_evqa, write_evqa  # noqa: E402
+from edge_vqa.evqa_file import FLOAT32, PRECISIONS, Conv, Sizes, read_evqa, write_evqa  # noqa: E402
 from edge_vqa.evqa_tensors import load_tensors, save_tensors  # noqa: E402
 
 SECTIONS = ("ABOU", "WORD", "ANSW", "MODL", "CONV", "HEAD", "DATA")
@@ -26,6 +26,12 @@ CONV_BYTES = 88
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return make_model(tmp_path_factory.mktemp("tệp") / "tiny.evqa", "mobile-attention").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A float32 model."""
+    return make_model(tmp_path_factory.mktemp("tệp") / "real.evqa", "mobile-attention", precision=FLOAT32).read_bytes()
 
 
 @pytest.fixture
@@ -57,13 +63,16 @@ def number(value: float) -> bytes:
     return struct.pack("<f", value) if isinstance(value, float) else struct.pack("<i", value)
 
 
+@pytest.mark.parametrize("precision", range(len(PRECISIONS)), ids=PRECISIONS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_is_read(tmp_path: Path, kind: str) -> None:
-    path = make_model(tmp_path / "a.evqa", kind)
+def test_what_is_written_is_read(tmp_path: Path, kind: str, precision: int) -> None:
+    path = make_model(tmp_path / "a.evqa", kind, precision=precision)
     model = load_tensors(path)
     assert model.file == read_evqa(path) == read_evqa(str(path), verify=True)
     assert (model.file.words, model.file.answers) == (KINDS[kind].words, KINDS[kind].answers)
-    assert model.file.about == {"name": f"tiny-{kind}", "precision": "int8", "licence": "MIT"}
+    assert model.file.about == {"name": f"tiny-{kind}", "precision": PRECISIONS[precision], "licence": "MIT"}
+    assert model.file.sizes.precision == precision
+    assert ("conv0.scale" in model.tensors) == ("head.question_scale" in model.tensors) == (precision != FLOAT32)
     assert ("head.score" in model.tensors) == KINDS[kind].attention
     again = tmp_path / "b.evqa"
     save_tensors(again, model.file, model.tensors)
@@ -159,6 +168,52 @@ def test_convolutions(file: Path, original: bytes, field: str, values: tuple[flo
         refuses(file, changed(original, at, number(value)), "convolution")
 
 
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("out_zero", (1,)), ("low", (float("nan"), float("-inf"), 3.402e38)), ("high", (float("nan"), float("inf"))),
+        ("residual_scale", (0.5, 0.0)), ("residual_zero", (1,)), ("out_scale", (0.5,)),
+    ],
+)  # fmt: skip
+def test_float32_convolutions_have_no_scales(file: Path, real: bytes, field: str, values: tuple[float, ...]) -> None:
+    start, _ = place(real, "CONV")
+    for value in values:
+        at = start + CONVOLUTION * CONV_BYTES + 4 * CONV.index(field)
+        refuses(file, changed(real, at, number(value)), "convolution")
+    at = start + CONVOLUTION * CONV_BYTES + CONV_BYTES - 8
+    refuses(file, changed(real, at, struct.pack("<Q", place(real, "DATA")[0])), "no scale")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("features_scale", 0.5), ("features_zero", 1), ("place_scale", 2.0), ("precision", 0)]
+)
+def test_float32_features_have_no_scales(file: Path, real: bytes, field: str, value: float) -> None:
+    start, _ = place(real, "MODL")
+    refuses(file, changed(real, start + 4 * MODL.index(field), number(value)))
+
+
+def test_float32_heads_have_no_scales(file: Path, real: bytes) -> None:
+    start, length = place(real, "HEAD")
+    refuses(file, changed(real, start, number(1)), "zero point")
+    absent = [at for at in range(start + 8, start + length, 8) if struct.unpack_from("<Q", real, at) == (0,)]
+    assert len(absent) == 6
+    for at in absent:
+        refuses(file, changed(real, at, struct.pack("<Q", place(real, "DATA")[0])), "scales of float32")
+
+
+def test_the_precision_is_that_of_the_description(file: Path, real: bytes) -> None:
+    assert real.count(b'"float32"') == 1
+    refuses(file, changed(real, real.index(b'"float32"'), b'"float16"'), "float32, but ABOU says float16")
+
+
+@pytest.mark.parametrize("name", ["conv0.weights", "conv1.bias", "head.embedding", "head.lstm_x", "head.picture_bias"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_float32_values_are_numbers(file: Path, real: bytes, name: str, value: float) -> None:
+    file.write_bytes(real)
+    offset = load_tensors(file).file.offsets[name]
+    refuses(file, changed(real, offset, number(value)), f"{name} holds values that are not numbers")
+
+
 def test_bounds_are_in_order(file: Path, original: bytes) -> None:
     start, _ = place(original, "CONV")
     at = start + 4 * CONV.index("low")
@@ -233,13 +288,15 @@ def test_every_flipped_byte_is_noticed(file: Path, original: bytes) -> None:
         refuses(file, original[:at] + bytes([original[at] ^ (1 << at % 8)]) + original[at + 1 :])
 
 
-def test_random_damage_behind_a_right_sum(file: Path, original: bytes) -> None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_random_damage_behind_a_right_sum(file: Path, original: bytes, real: bytes, precision: str) -> None:
     """Only ModelError, and what is accepted can be computed with."""
     from edge_vqa.engines.reference import ReferenceEngine
 
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     rng = random.Random(seed)
+    original = real if precision == "float32" else original
     spans = [place(original, name) for name in SECTIONS]
     accepted = 0
     for _ in range(400):

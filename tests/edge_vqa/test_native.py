@@ -14,6 +14,7 @@ from tiny_model import make_model
 
 from edge_vqa import VQA, EngineError, ModelError
 from edge_vqa.engines import Engine, native, open_engine
+from edge_vqa.evqa_file import FLOAT32, read_evqa
 from edge_vqa.model_file import load_model
 
 pytestmark = needs_native
@@ -44,6 +45,19 @@ def test_the_answer_is_that_of_the_reference_bit_for_bit(file: Path, engine: nat
     for ids in ([2], [2, 3, 4], [1] * 20):
         expected = reference.answer(reference.encode(PICTURE), ids)
         assert told(engine, engine.encode(PICTURE), ids) == expected
+
+
+def test_a_float32_model_answers_like_the_reference_bit_for_bit(tmp_path: Path) -> None:
+    file = make_model(tmp_path / "thực.evqa", "mobile-attention", precision=FLOAT32)
+    engine, reference = (open_engine(name, load_model(file)) for name in ("native", "reference"))
+    assert isinstance(engine, native.NativeEngine)
+    scene, features = engine.encode(PICTURE), reference.encode(PICTURE)
+    sizes = read_evqa(file).sizes
+    assert engine.features(scene, 4 * sizes.cells**2 * sizes.channels) == features.tobytes()
+    for ids in ([2], [2, 3, 4], [1] * 20):
+        assert told(engine, scene, ids) == reference.answer(features, ids)
+    with pytest.raises(EngineError, match=f"{4 * sizes.cells**2 * sizes.channels} bytes"):
+        engine.features(scene, sizes.cells**2 * sizes.channels)
 
 
 def test_it_says_what_it_uses(engine: native.NativeEngine) -> None:

@@ -12,7 +12,7 @@ from tiny_model import KINDS, make_model  # noqa: E402
 
 from edge_vqa.engines import reference as r  # noqa: E402
 from edge_vqa.errors import EngineError  # noqa: E402
-from edge_vqa.evqa_file import Conv  # noqa: E402
+from edge_vqa.evqa_file import FLOAT32, NO_BOUND, PRECISIONS, Conv  # noqa: E402
 from edge_vqa.evqa_tensors import load_tensors  # noqa: E402
 
 F = np.float32
@@ -223,10 +223,90 @@ def test_sums_are_exact(inputs: int) -> None:
     assert inputs == 64 or np.abs(exact).max() > 1 << 24
 
 
+def test_float32_products_are_summed_by_row_column_and_input() -> None:
+    """1 is lost beside 1e8: the order is visible."""
+    taken = np.zeros((3, 3, 2), F)
+    taken[0, 0], taken[0, 1], taken[2, 2] = (1e8, 1), (-1e8, 3), (0, 4)  # 1e8 + 1 - 1e8 + 3 + 4
+    conv = Conv(0, 3, 1, 2, 1, 3, 3, 0, 0, 0, 6)
+    assert r.ordered_sums(conv, taken, np.ones((1, 3, 3, 2), F))[1, 1].tolist() == [7]
+    taken = np.zeros((3, 3, 1), F)
+    taken[0, 0], taken[0, 1], taken[1, 0], taken[2, 2] = 1e8, 1, -1e8, 3
+    conv = Conv(1, 3, 1, 1, 1, 3, 3, 0, 0, 0, 6)
+    assert r.ordered_sums(conv, taken, np.ones((3, 3, 1), F))[1, 1].tolist() == [3]
+    assert r.ordered_sums(conv, taken[::-1], np.ones((3, 3, 1), F))[1, 1].tolist() == [1]
+    matrix = np.array([[1e8, 1, -1e8, 1], [1, 2, 3, 4]], F)
+    assert r.product(matrix, np.ones(4, F)).tolist() == [1, 10]
+
+
+def test_float32_sums_become_outputs() -> None:
+    conv = Conv(0, 1, 1, 1, 5, 1, 1, 0, 0, 0.0, 6.0)
+    sums, bias = np.array([1, -3, 7, np.nan, -1], F), np.array([0.5, 1, 0, 0, 1], F)
+    assert r.finish(conv, sums, bias, None).tolist() == [1.5, 0, 6, 0, 0]
+    assert r.finish(conv, sums, bias, np.array([2, 3, -4, 1, 0.25], F)).tolist() == [3.5, 1, 3, 0, 0.25]
+    free = Conv(0, 1, 1, 1, 5, 1, 1, 0, 0, -NO_BOUND, NO_BOUND)
+    assert r.finish(free, np.array([-9, np.inf, np.nan], F), np.zeros(3, F), None).tolist() == [
+        -9, float(F(NO_BOUND)), float(F(-NO_BOUND)),
+    ]  # fmt: skip
+
+
+def exact_features(model, picture):
+    """A float32 model's features in double precision, [cells * cells, channels], by windows and einsum."""
+    outputs = []
+    taken = picture.astype(np.float64) - model.file.sizes.pixel_zero
+    for number, conv in enumerate(model.file.convs):
+        weights, bias = (model.tensors[f"conv{number}.{part}"].astype(np.float64) for part in ("weights", "bias"))
+        pad = conv.kernel // 2
+        padded = np.pad(taken, ((pad, pad), (pad, pad), (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (conv.kernel, conv.kernel), (0, 1))
+        windows = windows[:: conv.stride, :: conv.stride]
+        y = np.einsum("yxcij,ijc->yxc" if conv.depthwise else "yxcij,oijc->yxo", windows, weights) + bias
+        y += outputs[conv.residual] if conv.residual >= 0 else 0
+        taken = np.clip(y, conv.low, conv.high)
+        outputs.append(taken)
+    return taken.reshape(-1, taken.shape[-1]) + model.tensors["head.place"]
+
+
+def exact_answer(model, features, ids):
+    """The same for logits and attention."""
+    head = {name: array.astype(np.float64) for name, array in r.head_tensors(model).items()}
+    sizes = model.file.sizes
+    state, cell = np.zeros(sizes.hidden), np.zeros(sizes.hidden)
+    for i in ids:
+        z = head["lstm_x"] @ head["embedding"][i] + head["lstm_h"] @ state + head["lstm_bias"]
+        forget, take, candidate, give = z.reshape(4, -1)
+        cell = cell / (1 + np.exp(-forget)) + np.tanh(candidate) / (1 + np.exp(-take))
+        state = np.tanh(cell) / (1 + np.exp(-give))
+    scale, shift, asked = (head[n] @ state + head[f"{n}_bias"] for n in ("scale", "shift", "question"))
+    if sizes.attention:
+        modulated = np.maximum(features * scale + shift, 0)
+        scores = modulated @ head["score"].T + head["score_bias"]
+        weights = np.exp(scores) / np.exp(scores).sum(0)
+        pooled = np.concatenate([*(weights.T @ modulated), modulated.mean(0)])
+        look = weights.mean(1)
+    else:
+        pooled, look = np.maximum(features.mean(0) * scale + shift, 0), np.full(sizes.cells**2, sizes.cells**-2.0)
+    joined = np.maximum(head["picture"] @ pooled + head["picture_bias"], 0) * np.maximum(asked, 0)
+    return joined @ head["answer"] + head["answer_bias"], look
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_whole_models(tmp_path: Path, kind: str) -> None:
+def test_float32_models_against_double_precision(tmp_path: Path, kind: str) -> None:
+    model = load_tensors(make_model(tmp_path / "a.evqa", kind, precision=FLOAT32))
+    engine, side = r.ReferenceEngine(model), model.file.sizes.side
+    picture = np.random.default_rng(3).integers(0, 256, (side, side, 3), np.uint8)
+    features, exact = engine.encode(picture.tobytes()), exact_features(model, picture)
+    assert features.dtype == F and np.abs(features - exact).max() < 1e-5 * np.abs(exact).max()
+    for ids in ([2], [3, 1, 4, 2, 2, 0]):
+        logits, look = engine.answer(features, ids)
+        exact_logits, exact_look = exact_answer(model, exact, ids)
+        assert np.abs(logits - exact_logits).max() < 1e-4 and np.abs(look - exact_look).max() < 1e-5
+
+
+@pytest.mark.parametrize("precision", range(len(PRECISIONS)), ids=PRECISIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_models(tmp_path: Path, kind: str, precision: int) -> None:
     """Activations are neither dead nor saturated, questions and pictures matter, attention sums to 1."""
-    engine = r.ReferenceEngine(load_tensors(make_model(tmp_path / "a.evqa", kind)))
+    engine = r.ReferenceEngine(load_tensors(make_model(tmp_path / "a.evqa", kind, precision=precision)))
     side, cells = engine.model.file.sizes.side, engine.model.file.sizes.cells
     pictures = np.random.default_rng(2).integers(0, 256, (2, side, side, 3), np.uint8)
     for output, conv in zip(r.encode(engine.model, pictures[0]), engine.model.file.convs):
@@ -234,7 +314,8 @@ def test_whole_models(tmp_path: Path, kind: str) -> None:
         spread = ((output > conv.low) & (output < conv.high)).mean()
         assert spread > 0.2 and len(np.unique(output)) > 15, spread
     one, other = (engine.encode(p.tobytes()) for p in pictures)
-    assert one.dtype == np.uint8 and one.shape == (cells**2, engine.model.file.sizes.channels)
+    assert one.dtype == (F if precision == FLOAT32 else np.uint8)
+    assert one.shape == (cells**2, engine.model.file.sizes.channels)
     logits, look = engine.answer(one, [2, 3])
     assert len(logits) == len(KINDS[kind].answers) + 1 and len(look) == cells**2
     assert sum(look) == pytest.approx(1, abs=1e-5)

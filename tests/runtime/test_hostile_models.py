@@ -20,6 +20,8 @@ from native_library import needs_native
 pytest.importorskip("numpy")
 from tiny_model import KINDS, make_model
 
+from edge_vqa.evqa_file import PRECISIONS
+
 pytestmark = needs_native
 ROUNDS = 400
 NUMBERS = (0, 1, 2, 3, 127, 128, 255, 256, 4096, 65535, 1 << 24, 1 << 31, (1 << 32) - 1)
@@ -77,10 +79,11 @@ def attack(path: Path, seed: int) -> tuple[int, int]:
     return refused, answered
 
 
+@pytest.mark.parametrize("precision", range(len(PRECISIONS)), ids=PRECISIONS)
 @pytest.mark.parametrize("kind", ["mobile-attention", "odd", "dense-attention"])
-def test_changed_files_never_crash_the_engine(kind: str, tmp_path: Path) -> None:
+def test_changed_files_never_crash_the_engine(kind: str, precision: int, tmp_path: Path) -> None:
     assert kind in KINDS
-    path = make_model(tmp_path / "tiny.evqa", kind)
+    path = make_model(tmp_path / "tiny.evqa", kind, precision=precision)
     seed = random.SystemRandom().randrange(1 << 32)
     done = subprocess.run(
         [sys.executable, __file__, str(path), str(seed)], capture_output=True, text=True, check=False,
