@@ -1,5 +1,7 @@
 """A model file is checked before it is believed."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 
