@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import ModelError
+from .model_file import PRECISIONS as PRECISIONS
 
 MAGIC, VERSION = b"\x89EVQA\r\n\n", 2
 INT8, FLOAT32 = 0, 1
-"""Sizes.precision."""
-PRECISIONS = ("int8", "float32")
-"""Their names, by number."""
+"""Sizes.precision: places in PRECISIONS."""
 NO_BOUND = 3.4e38
 """Conv.high, and with a minus Conv.low, of a float32 convolution that is not clamped."""
 ALIGNMENT = 64
