@@ -13,7 +13,7 @@ from edge_vqa.evqa_file import Conv
 from ..models import PIXEL_SCALE, PIXEL_ZERO
 from .layers import Layer
 from .ranges import Grid, activation_grid, round_weight, weight_steps
-from .rounding import moments, reconstruct
+from .rounding import reconstruct, second_moments
 from .settings import Settings
 from .simulate import IntegerConv
 
@@ -59,8 +59,7 @@ def quantize_layer(
     """One convolution and its output; `taken` is what it takes, `residual` what is added to it."""
     steps = weight_steps(layer.weight, settings)
     if settings.reconstruct:
-        error = residual.exact - residual.real if residual else None
-        weights = reconstruct(layer, steps, moments(layer, taken.exact, taken.real, error))
+        weights = reconstruct(layer, steps, second_moments(layer, taken.real))
     else:
         weights = round_weight(layer.weight, steps.view(-1, 1, 1, 1))
     exact_sums = _batched(layer.convolve, taken.exact)
