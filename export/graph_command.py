@@ -6,17 +6,24 @@ import argparse
 import logging
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge_vqa.errors import DataError, EdgeVQAError
 from edge_vqa.model_file import EVQA, PRECISIONS
 
 
-def run_command(prog: str, kind: str, write: Callable[[Path, Path], list[Path]], arguments: list[str] | None) -> int:
-    """Parse, write the graphs, print what was written; returns the exit code. `write` takes an .evqa and a folder."""
+def run_command(
+    prog: str, kind: str, write: Callable[[Path, Path], list[Path]], arguments: list[str] | None,
+    own: Sequence[argparse.ArgumentParser] = (),
+) -> int:  # fmt: skip
+    """Parse, write the graphs, print what was written; returns the exit code.
+
+    `write` takes an .evqa and a folder; `own` are parsers of options that the caller has already looked at.
+    """
     parser = argparse.ArgumentParser(
         prog=f"python -m {prog}",
+        parents=own,
         description=f"Write a model as {kind} files (whole, encoder, head), from an .evqa file or a trained run.",
     )
     source = parser.add_mutually_exclusive_group(required=True)

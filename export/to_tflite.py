@@ -2,21 +2,24 @@
 python -m export.to_tflite --run runs/NAME --data FOLDER [--precision int8|float32] [--out FOLDER]
 
 Writes a model for LiteRT (TensorFlow Lite): FILE.tflite (whole), FILE.encoder.tflite and FILE.head.tflite.
-docs/formats.md says what is in them.
+docs/formats.md says what is in them. `--words N ...` adds FILE.head-N.tflite for questions of exactly N words.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import math
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from edge_vqa.errors import ModelError
 from edge_vqa.evqa_tensors import EvqaModel, load_tensors
-from edge_vqa.model_file import ENCODER, EVQA, PARTS, TFLITE, WHOLE, describe
+from edge_vqa.model_file import ENCODER, EVQA, HEAD, PARTS, TFLITE, WHOLE, describe
 from edge_vqa.question import MAX_WORDS
 from edge_vqa.tflite_file import read_metadata
 
@@ -28,23 +31,23 @@ from .tflite_writer import TfliteWriter
 _ITEM_BYTES = {"FLOAT32": 4, "INT32": 4, "INT8": 1, "UINT8": 1}
 
 
-def write_tflite(evqa: Path, folder: Path) -> list[Path]:
-    """Write the three files of an .evqa model, each whole or not at all and passed by `verify`.
+def write_tflite(evqa: Path, folder: Path, words: Sequence[int] = ()) -> list[Path]:
+    """Write the three files of an .evqa model, and a head for each of `words`.
 
-    Raises ModelError when the .evqa file is damaged, OSError when a file cannot be written.
+    Each is written whole or not at all, and passed by `verify`. Raises ModelError when the .evqa file is damaged,
+    OSError when a file cannot be written.
     """
     model = load_tensors(evqa)
     folder.mkdir(parents=True, exist_ok=True)
     name = evqa.name.removesuffix(EVQA)
-    written = []
-    for part in PARTS:
-        path = folder / (f"{name}{TFLITE}" if part == WHOLE else f"{name}.{part}{TFLITE}")
-        scratch = path.with_name(path.name + ".part")
-        scratch.write_bytes(tflite_model(model, part))
+    made = {f"{name}{TFLITE}" if part == WHOLE else f"{name}.{part}{TFLITE}": (part, 0) for part in PARTS}
+    made |= {f"{name}.{HEAD}-{n}{TFLITE}": (HEAD, n) for n in words}
+    for file, (part, n) in made.items():
+        scratch = folder / f"{file}.part"
+        scratch.write_bytes(tflite_model(model, part, n or None))
         verify(scratch)
-        scratch.replace(path)
-        written.append(path)
-    return written
+        scratch.replace(folder / file)
+    return [folder / file for file in made]
 
 
 def tflite_model(model: EvqaModel, part: str, words: int | None = None) -> bytes:
@@ -117,7 +120,13 @@ def _check_constants(path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return run_command("export.to_tflite", "TFLite", write_tflite, arguments)
+    own = argparse.ArgumentParser(add_help=False)
+    own.add_argument(
+        "--words", type=int, nargs="+", default=(), choices=range(1, MAX_WORDS + 1), metavar="N",
+        help="also write heads for questions of exactly N words",
+    )  # fmt: skip
+    words = own.parse_known_args(arguments)[0].words
+    return run_command("export.to_tflite", "TFLite", partial(write_tflite, words=words), arguments, [own])
 
 
 if __name__ == "__main__":

@@ -307,6 +307,15 @@ def test_the_command(model: EvqaModel, tmp_path: Path, capsys: pytest.CaptureFix
     assert [line.split(": ")[0] for line in capsys.readouterr().out.splitlines()] == [
         str(tmp_path / "ra" / name) for name in ("nhỏ.tflite", "nhỏ.encoder.tflite", "nhỏ.head.tflite")
     ]
+    assert main(["--model", str(model.file.path), "--out", str(tmp_path), "--words", "1", "20"]) == 0
+    for words in (1, 20):
+        interpreter = litert.Interpreter(str(tmp_path / f"nhỏ.head-{words}.tflite"))
+        shapes = {d["name"]: d["shape"].tolist() for d in interpreter.get_input_details()}
+        assert shapes["ids"] == [1, words]
+        assert "lengths" not in shapes
+    with pytest.raises(SystemExit):
+        main(["--model", str(model.file.path), "--words", "21"])
+    capsys.readouterr()
     bad = tmp_path / "bad.evqa"
     bad.write_bytes(model.file.path.read_bytes()[:-1])
     assert main(["--model", str(bad)]) == 1
