@@ -60,6 +60,7 @@ def _list(text: str) -> tuple[str, ...]:
 def _measure(options: argparse.Namespace) -> int:
     from export.models import NAMES
 
+    from . import plots  # noqa: F401  (what is missing shows now, not after all measuring)
     from .session import Plan, last_line, measure
 
     formats = options.formats
@@ -67,6 +68,8 @@ def _measure(options: argparse.Namespace) -> int:
         raise DataError(f"--formats {','.join(formats)}: known are {','.join(ENGINES)}")
     if options.questions is not None and options.questions < 1:
         raise DataError("--questions must be 1 or more")
+    if options.fill:
+        _check_document(options.fill)
     out = _results_folder(options.out)
     models = options.models or NAMES
     plan = Plan(
@@ -81,6 +84,13 @@ def _measure(options: argparse.Namespace) -> int:
     print(f"results: {out}")
     print(last_line(result["worst"]))
     return 1 if result["problems"] else 0
+
+
+def _check_document(document: Path) -> None:
+    """Raises DataError when there is no block to fill, which would else show after all measuring."""
+    text = document.read_text(encoding="utf-8") if document.is_file() else ""
+    if "<!-- accuracy -->" not in text or "<!-- /accuracy -->" not in text:
+        raise DataError(f"{document}: has no block between <!-- accuracy --> and <!-- /accuracy -->")
 
 
 def _results_folder(named: Path | None) -> Path:
@@ -116,6 +126,8 @@ def _write(result: dict[str, Any], data: Path, out: Path, document: Path | None)
     (out / "accuracy.md").write_text(text + "\n", encoding="utf-8")
     (out / "differences.md").write_text(differences_list(result), encoding="utf-8")
     draw_layers(result["models"], out / PLOT)
+    for sheet in out.glob("differences-*.png"):
+        sheet.unlink()
     paths = load_dataset(data).image_paths
     for name, model in result["models"].items():
         for key in model["files"]:

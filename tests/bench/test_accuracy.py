@@ -184,6 +184,8 @@ def test_inputs_fit_signatures() -> None:
         (["--files", "{tmp}", "--formats", "evqa,pt"], "pt: known are evqa,onnx,tflite"),
         (["--files", "{tmp}", "--questions", "0"], "1 or more"),
         (["--files", "{tmp}", "--out", f"{ROOT}/docs"], "lies within the project"),
+        (["--files", "{tmp}", "--fill", f"{ROOT}/README.md"], "has no block between <!-- accuracy -->"),
+        (["--files", "{tmp}", "--fill", "{tmp}/none.md"], "has no block between <!-- accuracy -->"),
     ],
 )
 def test_mistakes(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
