@@ -324,23 +324,24 @@ evqa_status evqa_profile_look(evqa_handle* h, const uint8_t* rgb, evqa_scene* sc
 
 double evqa_rate(const evqa_handle* h) {
   clear_error();
-  constexpr int kPixels = 8, kOutputs = 48, kQuads = 120, kRounds = 40, kCalls = 50;
+  constexpr int kOutputs = 48, kQuads = 120, kRounds = 40, kCalls = 50;
   const ConvShape shape = {1, kQuads};
   Arena arena;
   if (!h) return 0;
   const Network& n = *h->network;
+  const int pixels = n.file.real() ? 28 : 8;  // whole tiles
   ConvArgs a = {};
   a.shape = shape;
   a.in_pixel = kQuads * 4;
-  a.pixels = kPixels;
+  a.pixels = pixels;
   a.channels = kOutputs;
   a.out_pixel = kOutputs * n.element;
-  a.in = arena.array<uint8_t>(kPixels * kQuads * 4 + kChannelPad);
+  a.in = arena.array<uint8_t>((size_t)pixels * kQuads * 4 + kChannelPad);
   a.packed = arena.take(n.conv_bytes(shape, kOutputs));
   a.bias = arena.array<int32_t>(kChannelPad);
   a.scale = arena.array<float>(kChannelPad);
   a.real = {a.scale, 0.0f, 127.0f};
-  a.out = arena.array<uint8_t>((size_t)kPixels * a.out_pixel + kChannelPad);
+  a.out = arena.array<uint8_t>((size_t)pixels * (size_t)a.out_pixel + kChannelPad);
   a.high = 127;
   int64_t least = INT64_MAX;
   if (!arena.failed) {
@@ -352,7 +353,7 @@ double evqa_rate(const evqa_handle* h) {
     }
   }
   arena.release();
-  const double macs = (double)kPixels * kOutputs * kQuads * (4 / n.element) * kCalls;
+  const double macs = (double)pixels * kOutputs * kQuads * (4 / n.element) * kCalls;
   return least == INT64_MAX ? 0 : macs * 1e9 / (double)(least ? least : 1);
 }
 

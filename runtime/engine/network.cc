@@ -15,7 +15,6 @@ namespace {
 
 constexpr int kSmallMap = 14;  // up to this side, a block goes through its channels in chunks
 constexpr int kChunk = 96;     // channels; divides the widened channels of MobileNetV2
-constexpr int kRealChunk = 96; // the same for float32
 
 int padded(int n) { return (n + kChannelPad - 1) / kChannelPad * kChannelPad; }
 
@@ -151,10 +150,10 @@ struct Builder {
     if (s.residual >= 0) n.steps[s.residual].last_use = n.step_count;
     s.mode = block ? Mode::kRows : r[0].depthwise ? Mode::kDepthwise : Mode::kConv;
     s.chunk = (int)(block ? r[1] : r[0]).outputs;
-    const int chunk = n.file.real() ? kRealChunk : kChunk, tile = n.file.real() ? k.real->tile : k.conv_tile;
-    if (block && r[1].in_side <= kSmallMap && r[0].kernel == 1 && r[0].stride == 1 && s.chunk % chunk == 0 && chunk % tile == 0) {
+    const int tile = n.file.real() ? k.real->tile : k.conv_tile;
+    if (block && r[1].in_side <= kSmallMap && r[0].kernel == 1 && r[0].stride == 1 && s.chunk % kChunk == 0 && kChunk % tile == 0) {
       s.mode = Mode::kChunks;
-      s.chunk = chunk;
+      s.chunk = kChunk;
     }
     s.pad_out = left > s.count && (r[s.count].kernel == 3 || r[s.count].depthwise);
     return s;

@@ -76,7 +76,7 @@ inline __m512 scaled(__m512i sum, __m512 scale) { return _mm512_mul_ps(_mm512_cv
 #include "avx512vnni_conv.inc"
 #include "avx512vnni_depthwise.inc"
 
-constexpr int kFloatLanes = 16, kFloatVectors = 1, kFloatPixels = 8;
+constexpr int kFloatLanes = 16, kFloatVectors = 1, kFloatPixels = 7;  // maps of 224-pixel networks divide by 7
 #include "../float/float.inc"
 constexpr FloatKernels kFloat = {kFloatTile, float_conv, float_depthwise};
 
