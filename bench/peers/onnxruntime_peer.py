@@ -23,7 +23,7 @@ class OnnxRuntimePeer:
     def __init__(self, model: EvqaModel, folder: Path, threads: int) -> None:
         self._runtime = importlib.import_module("onnxruntime")
         self.version: str = self._runtime.__version__
-        self.detail = f"{PRECISIONS[model.file.sizes.precision]}, LSTM float32; sizes fixed, io binding"
+        self.detail = f"{PRECISIONS[model.file.sizes.precision]}; sizes fixed, io binding"
         self._model, self._folder, self._threads = model, folder, threads
         self._encoder = self._session(ENCODER, threads, {"batch": 1}, "encoder")
         self._heads: dict[int, Any] = {}
@@ -38,7 +38,7 @@ class OnnxRuntimePeer:
             options.add_free_dimension_override_by_name(name, size)
         # The graph as optimised for this machine is what first_answer starts from.
         options.optimized_model_filepath = str(self._folder / f"{saved}-optimised.onnx")
-        graph = onnx_model(self._model, part)
+        graph = onnx_model(self._model, part, int8_lstm=True)
         return self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def show(self, pixels: bytes, ids: Sequence[int]) -> None:

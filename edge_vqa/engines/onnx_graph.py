@@ -25,8 +25,11 @@ _TINY = np.float32(2**-100)
 _BYTE = np.float32(255)
 
 
-def onnx_model(model: EvqaModel, part: str) -> bytes:
-    """The serialized ONNX model of WHOLE, ENCODER or HEAD."""
+def onnx_model(model: EvqaModel, part: str, int8_lstm: bool = False) -> bytes:
+    """The serialized ONNX model of WHOLE, ENCODER or HEAD.
+
+    `int8_lstm`: onnxruntime's own operator computes an int8 model's LSTM, a little faster; no other runtime has it.
+    """
     graph = GraphWriter(part)
     sizes = model.file.sizes
     pictures = "pictures" if part == HEAD else "batch"
@@ -41,7 +44,7 @@ def onnx_model(model: EvqaModel, part: str) -> bytes:
         (graph.input if part == HEAD else graph.declare)(*features)
         graph.input("ids", "int64", (questions, "words"), "a word's number, 0 after the last word")
         graph.input("lengths", "int64", (questions,), "words of each question")
-        _answer(graph, model)
+        _answer(graph, model, int8_lstm)
         graph.output("logits", "float32", (questions, sizes.answers + 1), "one an answer, the last: has no answer")
         graph.output("attention", "float32", (questions, sizes.cells, sizes.cells), "where it looked, sums to 1")
     about = model.file.about
@@ -159,11 +162,11 @@ def _places(model: EvqaModel) -> Array:
     return model.tensors["head.place"].T.reshape(1, sizes.channels, sizes.cells, sizes.cells)
 
 
-def _answer(graph: GraphWriter, model: EvqaModel) -> None:
+def _answer(graph: GraphWriter, model: EvqaModel, int8_lstm: bool) -> None:
     """Features, ids, lengths -> logits, attention. Names the formula's values in docs/evqa-format.md."""
     sizes, head = model.file.sizes, head_tensors(model)
     channels, cells = sizes.channels, sizes.cells
-    state = _read(graph, model, head)
+    state = _read(graph, model, head, int8_lstm)
     scale, shift, question = _ask(graph, state, model, head)
     column = graph.constant(np.array([-1, channels, 1], np.int64))
     scale, shift = graph.node("Reshape", scale, column), graph.node("Reshape", shift, column)
@@ -180,40 +183,57 @@ def _answer(graph: GraphWriter, model: EvqaModel) -> None:
     graph.node("Reshape", look, graph.constant(np.array([-1, cells, cells], np.int64)), out="attention")
 
 
-def _read(graph: GraphWriter, model: EvqaModel, head: dict[str, Array]) -> str:
+def _read(graph: GraphWriter, model: EvqaModel, head: dict[str, Array], int8_lstm: bool) -> str:
     """The LSTM's state after each question's last word, [questions, hidden], -1 to 1.
 
     ONNX has the gates in the order input, output, forget, cell.
     """
-    hidden = model.file.sizes.hidden
+    hidden, int8 = model.file.sizes.hidden, model.file.sizes.precision != FLOAT32
     forget, take, candidate, give = np.arange(4 * hidden).reshape(4, hidden)
     order = np.concatenate([take, give, forget, candidate])
     words = graph.node("Gather", graph.constant(head["embedding"], "head.embedding"), "ids")
-    if model.file.sizes.precision != FLOAT32:
+    if int8:
         words = _dequantize(graph, words, 1.0, model.file.embedding_zero)
-    # The 8-bit state of the format counts 127 steps to 1.
-    x, h = (_lstm_matrix(graph, head, name, order, steps) for name, steps in (("lstm_x", 1), ("lstm_h", 127)))
+    words = graph.node("Transpose", words, perm=(1, 0, 2))
     bias = np.concatenate([head["lstm_bias"][order], np.zeros(4 * hidden, np.float32)])[None]
-    last = graph.node(
-        "LSTM",
-        graph.node("Transpose", words, perm=(1, 0, 2)),
-        x,
-        h,
-        graph.constant(bias, "head.lstm_bias"),
-        graph.node("Cast", "lengths", to=6),
-        skipped=1,
-        hidden_size=hidden,
-    )
+    rest = (graph.constant(bias, "head.lstm_bias"), graph.node("Cast", "lengths", to=6))
+    if int8 and int8_lstm:
+        kept, scaled = zip(*(_int8_lstm_matrix(graph, head, name, order) for name in _STEPS))
+        kind, inputs, domain = "DynamicQuantizeLSTM", (*kept, *rest, "", "", "", *sum(scaled, ())), "com.microsoft"
+    else:
+        matrices = (_lstm_matrix(graph, head, name, order) for name in _STEPS)
+        kind, inputs, domain = "LSTM", (*matrices, *rest), ""
+    last = graph.node(kind, words, *inputs, skipped=1, domain=domain, hidden_size=hidden)
     return graph.node("Reshape", last, graph.constant(np.array([-1, hidden], np.int64)), out="state")
 
 
-def _lstm_matrix(graph: GraphWriter, head: dict[str, Array], name: str, order: Array, steps: int) -> str:
+_STEPS = {"lstm_x": 1, "lstm_h": 127}
+"""How many steps of a matrix's input stand for 1 in the format: its state is 8-bit."""
+
+
+def _lstm_matrix(graph: GraphWriter, head: dict[str, Array], name: str, order: Array) -> str:
     """float32 [1, 4 hidden, columns]; an int8 one is stored as such and multiplied out when the graph is loaded."""
     stored = graph.constant(head[name][order][None], f"head.{name}")
     if head[name].dtype != np.int8:
         return stored
-    scale = (head[f"{name}_scale"][order] * np.float32(steps))[None, :, None]
+    scale = _lstm_scale(head, name, order)[..., None]
     return graph.node("Mul", graph.node("Cast", stored, to=1), graph.constant(scale, f"head.{name}_scale"))
+
+
+def _int8_lstm_matrix(
+    graph: GraphWriter, head: dict[str, Array], name: str, order: Array
+) -> tuple[str, tuple[str, str]]:
+    """Int8 [1, columns, 4 hidden]; its scales and zero points [1, 4 hidden]."""
+    scale = _lstm_scale(head, name, order)
+    zeros = graph.constant(np.zeros(scale.shape, np.int8))
+    stored = graph.constant(head[name][order].T[None], f"head.{name}")
+    return stored, (graph.constant(scale, f"head.{name}_scale"), zeros)
+
+
+def _lstm_scale(head: dict[str, Array], name: str, order: Array) -> Array:
+    """[1, 4 hidden]"""
+    scale: Array = (head[f"{name}_scale"][order] * np.float32(_STEPS[name]))[None]
+    return scale
 
 
 def _ask(graph: GraphWriter, state: str, model: EvqaModel, head: dict[str, Array]) -> list[str]:

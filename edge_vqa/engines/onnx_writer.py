@@ -22,14 +22,24 @@ class GraphWriter:
     def __init__(self, name: str) -> None:
         self._content = [field(2, name)]
         self._names: set[str] = set()
+        self._domains: dict[str, int] = {"": OPSET}
 
     def node(
-        self, kind: str, *inputs: str, out: str = "", skipped: int = 0, **attributes: int | str | Sequence[int]
+        self,
+        kind: str,
+        *inputs: str,
+        out: str = "",
+        skipped: int = 0,
+        domain: str = "",
+        **attributes: int | str | Sequence[int],
     ) -> str:
         """Add a node; returns the name of its output, the one after `skipped` others."""
         out = out or self._unused(kind)
         outputs = [*[""] * skipped, out]
         node = b"".join([*(field(1, name) for name in inputs), *(field(2, name) for name in outputs), field(4, kind)])
+        if domain:
+            self._domains[domain] = 1
+            node += field(7, domain)
         self._content.append(field(1, node + _attributes(attributes)))
         return out
 
@@ -64,7 +74,8 @@ class GraphWriter:
         """The serialized model; `producer` is a name and a version."""
         start = [field(1, IR_VERSION), field(2, producer[0]), field(3, producer[1]), field(6, doc)]
         graph = field(7, b"".join(self._content))
-        return seal(b"".join([*start, graph, field(8, field(2, OPSET))]), metadata)
+        opsets = (field(8, field(1, domain) + field(2, version)) for domain, version in self._domains.items())
+        return seal(b"".join([*start, graph, *opsets]), metadata)
 
     def _unused(self, kind: str) -> str:
         self._names.add(name := f"{kind}_{len(self._names) + 1}")
