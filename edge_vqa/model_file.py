@@ -112,8 +112,9 @@ def _bundled_names() -> str:
 def load_model(model: str | os.PathLike[str] | None = None) -> ModelFile:
     """Read a model file and check what it says of itself. Raises ModelError, naming what is wrong.
 
-    The kind is told by the content, not by the name. Beside half a model its other half is looked for. What a file
-    computes with, and the SHA-256 of an .evqa file, is checked by the engine that opens it.
+    The kind is told by the content, not by the name. Beside half a model its other half is looked for. The SHA-256 of
+    .onnx and .tflite files is checked here; that of an .evqa file, and what any file computes with, by the engine that
+    opens it.
     """
     path = find_model(model)
     try:
