@@ -34,9 +34,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from edge_vqa.errors import DataError, EdgeVQAError
 
 from .augment import blend, relight
-from .config import Loss
 from .data import Dataset, load_dataset
-from .frozen import train_head
 from .models import Network, Shape
 from .run_folder import RunFolder
 from .scoring import accuracy_on
@@ -48,6 +46,8 @@ log = logging.getLogger("export.distil")
 TEMPERATURE = 2.0
 _SEED = 54321
 _BATCH = 48
+_HEAD_COPIES = 6
+"""Views of each picture whose features are kept for tuning the head: 0.5 GB."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class Student:
     stages: tuple[Stage, ...] = (Stage(),)
     head_epochs: int = 3
     """At the end: epochs of the head alone on the frozen encoder, kept where they help on val."""
+    tuning_rate: float = 5e-4
+    """Of those."""
     mimic: float = 2.0
     soft: float = 1.0
     hard: float = 0.3
@@ -153,30 +155,29 @@ def resized(maps: Tensor, side: int) -> Tensor:
 
 
 class _SeenByStudent:
-    """The views' features as a frozen student computes them: what export.frozen.train_head takes."""
+    """The views' features as a frozen student computes them, float16 [copies, pictures, C, h, w] in memory."""
 
     def __init__(self, views: TeacherViews, network: Network, side: int, copies: int) -> None:
-        self.views, self.count, self.copies = views, views.count, copies
+        self.views, self.copies = views, copies
         cells = side // 32
-        self.features = torch.empty(copies, self.count, network.shape.width, cells, cells, dtype=torch.float16)
-        self.collate = Collate(views.collate.labels, cells)
+        self.features = torch.empty(copies, views.count, network.shape.width, cells, cells, dtype=torch.float16)
         network.eval()
         with torch.inference_mode():
             for copy in range(copies):
-                for chosen in torch.arange(self.count).split(48):
+                for chosen in torch.arange(views.count).split(48):
                     pixels = resized(torch.from_numpy(views.pixels[copy, chosen.numpy()]).float(), side)
                     pixels = pixels.contiguous(memory_format=torch.channels_last)
                     self.features[copy, chosen] = network.encoder(pixels).half()
 
-    def batches(self, epoch: int, seed: int, size: int) -> Iterator[tuple[Tensor, Batch]]:
-        """As FrozenViews.batches."""
-        order = EpochOrder(self.count, size, seed, 0, 1)
+    def batches(self, epoch: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Batch]]:
+        """Features [B,C,h,w], what the teacher saw [B,C,h',w'], the questions; the next of the views each epoch."""
+        views, copy = self.views, epoch % self.copies
+        order = EpochOrder(views.count, _BATCH, seed, 0, 1)
         order.epoch = epoch
-        copy = epoch % self.copies
         for keys in order:
             chosen = [i for _, i in keys]
-            batch = self.collate([self.views.questions[copy][i] for i in chosen])
-            yield self.features[copy, chosen].float(), batch
+            batch = views.collate([views.questions[copy][i] for i in chosen])
+            yield self.features[copy, chosen].float(), torch.from_numpy(views.seen[copy, chosen]).float(), batch
 
 
 def make_student(views: TeacherViews, student: Student) -> Network:
@@ -258,15 +259,42 @@ def _learn(
 
 
 def _tune_head(views: TeacherViews, network: Network, student: Student, dataset: Dataset, folder: RunFolder) -> None:
-    """Go on with the head alone, and keep what comes of it where val is the better for it."""
+    """Go on with the head alone, on features computed once; kept where val is the better for it."""
     before = {k: v.clone() for k, v in network.head.state_dict().items()}
     untuned = _measure(network, dataset, views, student.side)
-    seen_by_student = _SeenByStudent(views, network, student.side, min(student.head_epochs, views.copies))
-    train_head(network, cast(Any, seen_by_student), student.seed, student.head_epochs, _BATCH, 5e-4, Loss())
+    seen_by_student = _SeenByStudent(views, network, student.side, min(student.head_epochs, views.copies, _HEAD_COPIES))
+    optimizer = torch.optim.AdamW(network.head.parameters(), lr=student.tuning_rate, weight_decay=0.02)
+    steps = max(1, views.count // _BATCH)
+    network.head.train()
+    for epoch in range(student.head_epochs):
+        for step, (features, seen, batch) in enumerate(seen_by_student.batches(epoch, student.seed)):
+            at = (epoch + step / steps) / student.head_epochs
+            optimizer.param_groups[0]["lr"] = student.tuning_rate * 0.5 * (1 + math.cos(math.pi * at))
+            with torch.no_grad():
+                wanted = _answers_of_teacher(views, seen, batch)[0]
+            logits, _ = network.head(features[batch.of], batch.ids, batch.lengths)
+            soft, hard = _answer_losses(logits, wanted, batch.answers)
+            optimizer.zero_grad(set_to_none=True)
+            ((student.soft * soft + student.hard * hard) / len(batch.answers)).backward()
+            optimizer.step()
     tuned = _measure(network, dataset, views, student.side)
     log.info("%s head tuned: val_accuracy=%.4f after %.4f", folder.path.name, tuned, untuned)
     if tuned < untuned:
         network.head.load_state_dict(before)
+
+
+def _answers_of_teacher(views: TeacherViews, seen: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Logits [N, answers + 1], and the questions as the teacher's head reads them [N, hidden]."""
+    asked = views.network.head.read(batch.ids, batch.lengths)
+    logits: Tensor = views.network.head.reply(views.network.encoder.place(seen)[batch.of], asked)[0]
+    return logits, asked
+
+
+def _answer_losses(logits: Tensor, wanted: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
+    """`soft` and `hard` of the module's docstring, summed over the questions."""
+    told, known = (logits / TEMPERATURE).log_softmax(-1), (wanted / TEMPERATURE).softmax(-1)
+    soft = F.kl_div(told, known, reduction="sum") * TEMPERATURE**2
+    return soft, F.cross_entropy(logits, answers, ignore_index=-1, reduction="sum", label_smoothing=0.05)
 
 
 def _measure(network: Network, dataset: Dataset, views: TeacherViews, side: int) -> float:
@@ -277,20 +305,15 @@ def _loss(
     views: TeacherViews, network: Network, student: Student, pixels: Tensor, seen: Tensor, batch: Batch
 ) -> tuple[Tensor, Tensor]:
     """The loss, and [mimic, soft summed over questions, right answers, questions] for the record."""
-    teacher = views.network
     with torch.no_grad():
-        asked = teacher.head.read(batch.ids, batch.lengths)
-        wanted, _ = teacher.head.reply(teacher.encoder.place(seen)[batch.of], asked)
+        wanted, asked = _answers_of_teacher(views, seen, batch)
         target = resized(seen, student.side // 32)
     own = network.encoder.see(pixels)
     mimic = ((own - target).square().mean((0, 2, 3)) / views.variance).mean()
     if next(network.head.parameters()).requires_grad:
         asked = network.head.read(batch.ids, batch.lengths)
     logits, _ = network.head.reply(network.encoder.place(own)[batch.of], asked)
-    soft = F.kl_div(
-        (logits / TEMPERATURE).log_softmax(-1), (wanted / TEMPERATURE).softmax(-1), reduction="sum"
-    ) * TEMPERATURE**2  # fmt: skip
-    hard = F.cross_entropy(logits, batch.answers, ignore_index=-1, reduction="sum", label_smoothing=0.05)
+    soft, hard = _answer_losses(logits, wanted, batch.answers)
     questions = len(batch.answers)
     loss = student.mimic * mimic + (student.soft * soft + student.hard * hard) / questions
     right = (logits.argmax(-1) == batch.answers).sum()
