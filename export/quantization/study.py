@@ -1,7 +1,7 @@
-"""python -m export.quantization.study --data FOLDER [--models NAME ...]
+"""python -m export.quantization.study --data FOLDER [--models [NAME ...]]
 
 Measures on val what each technique of quantization buys, for the released models; writes
-export/released/quantization.json and the table of docs/quantization.md.
+export/released/quantization.json and the table of docs/quantization.md; --models alone writes the table again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -176,16 +175,16 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m export.quantization.study", description="What each technique of quantization buys, on val."
     )
     parser.add_argument("--data", required=True, help="the data set that the models were trained on")
-    parser.add_argument("--models", nargs="+", default=list(NAMES), choices=NAMES, help="default: all four")
+    parser.add_argument("--models", nargs="*", default=list(NAMES), help="default: all four")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     try:
         dataset = load_dataset(options.data)
-        content: dict[str, Any] = {"rows": {row: asdict(s) for row, s in ROWS.items()}, "models": {}}
-        if RESULT.is_file():
-            content["models"] = json.loads(RESULT.read_text(encoding="utf-8"))["models"]
+        content = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"models": {}}
         for name in options.models:
-            content["models"][name] = study(name, dataset)
+            found = study(name, dataset)
+            known = json.loads(RESULT.read_text(encoding="utf-8"))["models"] if RESULT.is_file() else {}
+            content = {"rows": {row: asdict(s) for row, s in ROWS.items()}, "models": {**known, name: found}}
             RESULT.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         results = {name: content["models"][name] for name in NAMES if name in content["models"]}
         text = TABLE.read_text(encoding="utf-8")
