@@ -68,9 +68,9 @@ class Student:
 
     side: int = 224
     sizes: dict[str, Any] = field(default_factory=dict)
-    """Overrides of the teacher's models.Shape. With the teacher's head sizes it starts with the teacher's head."""
+    """Overrides of the teacher's models.Shape. A head of the sizes of the one it starts from is that head."""
     start: str = "teacher"
-    """'teacher' (cut down), or the run folder of a network of the same sizes."""
+    """'teacher', or the run folder of another student: the network that is cut down to these sizes."""
     stages: tuple[Stage, ...] = (Stage(),)
     head_epochs: int = 3
     """At the end: epochs of the head alone on the frozen encoder, kept where they help on val."""
@@ -186,18 +186,16 @@ def make_student(views: TeacherViews, student: Student) -> Network:
     shape = Shape(**{**teacher.shape.to_dict(), **student.sizes})
     torch.manual_seed(student.seed)
     network = Network(shape)
-    if student.start != "teacher":
-        other = RunFolder(Path(student.start)).load()[0]
-        if other.shape != shape:
-            raise DataError(f"{student.start}: holds a network of other sizes")
-        network.load_state_dict(other.state_dict())
-        return network
-    slim_encoder(teacher.encoder, network.encoder)
-    state = teacher.head.state_dict()
+    start = teacher if student.start == "teacher" else RunFolder(Path(student.start)).load()[0]
+    try:
+        slim_encoder(start.encoder, network.encoder)
+    except (RuntimeError, IndexError, AttributeError) as error:
+        raise DataError(f"{student.start}: its network cannot be cut down to these sizes ({error})") from error
+    state = start.head.state_dict()
     if {k: v.shape for k, v in network.head.state_dict().items()} == {k: v.shape for k, v in state.items()}:
         network.head.load_state_dict(state)
     elif not student.stages[0].head_rate:
-        raise DataError("a head of other sizes than the teacher's must learn: give head_rate")
+        raise DataError("a head of other sizes than the one it starts from must learn: give head_rate")
     return network
 
 

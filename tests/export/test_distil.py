@@ -76,9 +76,17 @@ def test_a_head_of_other_sizes_must_learn(views: TeacherViews) -> None:
     assert make_student(views, Student(sizes={"hidden": 10}, stages=(Stage(head_rate=1e-3),))).shape.hidden == 10
 
 
-def test_a_start_of_other_sizes_is_refused(views: TeacherViews, teacher: RunFolder) -> None:
-    with pytest.raises(DataError, match="other sizes"):
-        make_student(views, Student(sizes={"multiplier": 0.5}, start=str(teacher.path)))
+def test_a_student_starts_from_another_one_but_not_from_a_narrower_one(views: TeacherViews, tmp_path: Path) -> None:
+    narrow = RunFolder(tmp_path)
+    network = make_student(views, Student(sizes={"multiplier": 0.5}))
+    narrow.begin(views.run.config(), network.shape, views.vocabulary, views.answers, views.collate.labels)
+    narrow.save_weights(network)
+    again = make_student(views, Student(sizes={"multiplier": 0.5}, start=str(tmp_path)))
+    assert torch.equal(
+        again.encoder.backbone[3].conv[0][0].weight, narrow.load()[0].encoder.backbone[3].conv[0][0].weight
+    )
+    with pytest.raises(DataError, match="cannot be cut down"):
+        make_student(views, Student(start=str(tmp_path)))
 
 
 def test_maps_shrink_by_their_means() -> None:
