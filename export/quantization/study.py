@@ -42,18 +42,20 @@ RESULT = RELEASED / "quantization.json"
 TABLE = ROOT / "docs" / "quantization.md"
 _PLAIN = Settings(activation_range="max", correct_bias=False, reconstruct=False)
 _CORRECTED = replace(_PLAIN, correct_bias=True)
+_CLIPPED = replace(_CORRECTED, activation_range="percentile")
 ROWS = {
     "one step a tensor, smallest to largest value": replace(_PLAIN, per_channel=False),
-    "a step for each channel": _PLAIN,
-    "... ranges at percentile 99.99": replace(_PLAIN, activation_range="percentile"),
-    "... ranges of least squared error": replace(_PLAIN, activation_range="mse"),
-    "+ bias correction": _CORRECTED,
-    "... and percentile 99.99": replace(_CORRECTED, activation_range="percentile"),
-    "... and channels equalized": replace(_CORRECTED, equalize=True),
-    "... and weights rounded together": replace(_CORRECTED, reconstruct=True),
-    "... and both": replace(_CORRECTED, equalize=True, reconstruct=True),
-    "... rounded together, percentile 99.99": replace(_CORRECTED, reconstruct=True, activation_range="percentile"),
+    "a step for each channel's weights": _PLAIN,
+    "... with ranges at percentile 99.99": replace(_PLAIN, activation_range="percentile"),
+    "... with ranges of least squared error": replace(_PLAIN, activation_range="mse"),
+    "and bias correction": _CORRECTED,
+    "and ranges at percentile 99.99": _CLIPPED,
+    "... at percentile 99.9": replace(_CLIPPED, percentile=99.9),
+    "... with weight ranges of least squared error": replace(_CLIPPED, weight_range="mse"),
+    "... with channels equalized": replace(_CLIPPED, equalize=True),
+    "... with weights rounded together": replace(_CLIPPED, reconstruct=True),
 }
+"""A row continues the last one above it that does not begin with dots."""
 
 
 @dataclass(frozen=True)
