@@ -12,10 +12,11 @@ from tiny_data import VNFOOD, needs_vnfood
 from tiny_network import ANSWERS, SIDE, WORDS, network, pictures
 
 from edge_vqa.engines.reference import ReferenceEngine
-from edge_vqa.errors import ModelError
+from edge_vqa.errors import EngineError, ModelError
 from edge_vqa.evqa_file import EvqaFile
 from edge_vqa.evqa_tensors import load_tensors, save_tensors
 from export.models import NAMES, PIXEL_SCALE, PIXEL_ZERO
+from export.quantization import study
 from export.quantization.encoder import Activation, quantize_layer
 from export.quantization.equalize import equalize
 from export.quantization.layers import Layer, encoder_layers, run
@@ -210,3 +211,26 @@ def test_the_simulation_is_the_engine_on_photographs(tmp_path: Path) -> None:
     engine = write(tmp_path / "m.evqa", model.contents())
     for n, simulated in enumerate(features(model.convs, model.sizes, model.place, shown[4:])):
         assert np.array_equal(simulated.numpy(), engine.encode(pixels(shown[4 + n])))
+
+
+def test_the_study_measures_with_either_engine() -> None:
+    made, shown = network("cnn-lstm-attention"), pictures(4, 7)
+    model = quantize(made, pictures(8, 100), Settings())
+    ids, lengths, picture = torch.tensor([[3, 17, 5], [4, 0, 0], [9, 8, 0]]), torch.tensor([3, 1, 2]), torch.arange(3)
+    with torch.no_grad():
+        cells = made.encoder(shown.float())
+        logits, _ = made.head(cells[picture], ids, lengths)
+    names = tuple(tuple(f"{n}" for n in range(count)) for count in (WORDS - 2, ANSWERS))
+    split = study.Split(*names, shown, ids, lengths, picture, logits[:, :-1].argmax(1), cells.flatten(2).mT, logits)
+    found = study.measure(model, split)
+    assert found["agreement"] == 1
+    assert found["points_lost"] == 0
+    assert 0 < found["divergence"] < 0.05
+    assert found["sqnr"] > 20
+    try:
+        seen, answers = study.computed(model, split)
+    except EngineError:
+        pytest.skip("the engine in C++ is not compiled")
+    own, own_answers = study.simulated(model, split)
+    assert torch.equal(seen, own)
+    torch.testing.assert_close(answers, own_answers, atol=1e-4, rtol=0)
