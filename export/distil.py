@@ -38,7 +38,7 @@ from .data import Dataset, load_dataset
 from .models import Network, Shape
 from .run_folder import RunFolder
 from .scoring import accuracy_on
-from .slim import slim_encoder
+from .slim import slim_encoder, slim_head
 from .views import Batch, Collate, EpochOrder, Labels, Pictures, Views
 
 log = logging.getLogger("export.distil")
@@ -68,7 +68,7 @@ class Student:
 
     side: int = 224
     sizes: dict[str, Any] = field(default_factory=dict)
-    """Overrides of the teacher's models.Shape. A head of the sizes of the one it starts from is that head."""
+    """Overrides of the teacher's models.Shape."""
     start: str = "teacher"
     """'teacher', or the run folder of another student: the network that is cut down to these sizes."""
     stages: tuple[Stage, ...] = (Stage(),)
@@ -189,14 +189,16 @@ def make_student(views: TeacherViews, student: Student) -> Network:
     start = teacher if student.start == "teacher" else RunFolder(Path(student.start)).load()[0]
     try:
         slim_encoder(start.encoder, network.encoder)
+        slim_head(start.head, network.head)
     except (RuntimeError, IndexError, AttributeError) as error:
         raise DataError(f"{student.start}: its network cannot be cut down to these sizes ({error})") from error
-    state = start.head.state_dict()
-    if {k: v.shape for k, v in network.head.state_dict().items()} == {k: v.shape for k, v in state.items()}:
-        network.head.load_state_dict(state)
-    elif not student.stages[0].head_rate:
+    if _head_sizes(start.shape) != _head_sizes(shape) and not student.stages[0].head_rate:
         raise DataError("a head of other sizes than the one it starts from must learn: give head_rate")
     return network
+
+
+def _head_sizes(shape: Shape) -> tuple[int, ...]:
+    return shape.embedding, shape.hidden, shape.joint
 
 
 def distil(views: TeacherViews, student: Student, dataset: Dataset, folder: RunFolder) -> Network:

@@ -1,4 +1,4 @@
-"""Cut a trained MobileNetV2 down to a narrower one: each layer keeps the channels that matter most to the next."""
+"""Cut a trained network down to a narrower one: each layer keeps the channels that matter most to the next."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .models import Encoder
+from .models import Encoder, Head
 
 _Module = Any
 """A part of torchvision's MobileNetV2, whose types do not say what lies inside it."""
@@ -98,3 +98,39 @@ def _copy(wide: nn.Conv2d, narrow: nn.Conv2d, outputs: Tensor | None, inputs: Te
 def _copy_norm(wide: nn.BatchNorm2d, narrow: nn.BatchNorm2d, kept: Tensor) -> None:
     for name in ("weight", "bias", "running_mean", "running_var"):
         getattr(narrow, name).copy_(getattr(wide, name)[kept])
+
+
+@torch.no_grad()
+def slim_head(wide: Head, narrow: Head) -> None:
+    """Fill `narrow` with the most important units of `wide`; both look at features of the same `width`.
+
+    Word vectors are projected on their principal axes, which loses least of them for so many numbers a word. LSTM and
+    joint units weigh what their readers' weights do, as channels in `slim_encoder`.
+    """
+    table = wide.embedding.weight
+    axes = torch.eye(table.shape[1])
+    if narrow.embedding.embedding_dim < table.shape[1]:
+        axes = torch.linalg.svd(table).Vh[: narrow.embedding.embedding_dim]
+    narrow.embedding.weight.copy_(table @ axes.T)
+    readers = (wide.scale, wide.shift, wide.join_question)
+    reading = sum(layer.weight.square().sum(0) for layer in readers)
+    assert isinstance(reading, Tensor)
+    hidden = _best(reading, narrow.lstm.hidden_size)
+    gates = torch.cat([hidden + gate * wide.lstm.hidden_size for gate in range(4)])
+    narrow.lstm.weight_ih_l0.copy_(wide.lstm.weight_ih_l0[gates] @ axes.T)
+    narrow.lstm.weight_hh_l0.copy_(wide.lstm.weight_hh_l0[gates][:, hidden])
+    for name in ("bias_ih_l0", "bias_hh_l0"):
+        getattr(narrow.lstm, name).copy_(getattr(wide.lstm, name)[gates])
+    for name in ("scale", "shift"):
+        getattr(narrow, name).weight.copy_(getattr(wide, name).weight[:, hidden])
+        getattr(narrow, name).bias.copy_(getattr(wide, name).bias)
+    if wide.attention:
+        narrow.score.load_state_dict(wide.score.state_dict())
+    sides = [layer.weight.square().sum(1).sqrt() for layer in (wide.join_picture, wide.join_question)]
+    joint = _best(sides[0] * sides[1] * wide.answer.weight.square().sum(0).sqrt(), narrow.answer.in_features)
+    narrow.join_picture.weight.copy_(wide.join_picture.weight[joint])
+    narrow.join_question.weight.copy_(wide.join_question.weight[joint][:, hidden])
+    for name in ("join_picture", "join_question"):
+        getattr(narrow, name).bias.copy_(getattr(wide, name).bias[joint])
+    narrow.answer.weight.copy_(wide.answer.weight[:, joint])
+    narrow.answer.bias.copy_(wide.answer.bias)

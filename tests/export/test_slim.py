@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from export.models import Encoder, Shape
-from export.slim import slim_encoder
+from export.models import Encoder, Head, Shape
+from export.slim import slim_encoder, slim_head
 
 
 def shape(**sizes: object) -> Shape:
@@ -52,6 +52,32 @@ def test_a_shorter_network_keeps_what_lies_before_the_cut():
     assert short.backbone[15].conv[1][0].out_channels == 480
     kept = {tuple(row.flatten().tolist()) for row in wide.backbone[15].conv[1][0].weight}
     assert all(tuple(row.flatten().tolist()) in kept for row in short.backbone[15].conv[1][0].weight)
+
+
+def test_a_head_without_loss_is_the_same_head():
+    torch.manual_seed(2)
+    wide, same = Head(shape()).eval(), Head(shape()).eval()
+    slim_head(wide, same)
+    asked = torch.rand(2, 16, 3, 3), torch.tensor([[3, 4, 5], [6, 7, 0]]), torch.tensor([3, 2])
+    for got, wanted in zip(same(*asked), wide(*asked), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_units_that_do_nothing_are_the_ones_cut():
+    """Words that differ along 8 axes only, LSTM and joint units that nothing reads: a smaller head says the same."""
+    torch.manual_seed(3)
+    wide = Head(shape(embedding=24, hidden=20, joint=30)).eval()
+    with torch.no_grad():
+        wide.embedding.weight.copy_(torch.randn(20, 8) @ torch.randn(8, 24))
+        for layer in (wide.scale, wide.shift, wide.join_question):
+            layer.weight[:, ::2] = 0
+        wide.lstm.weight_hh_l0[:, ::2] = 0
+        wide.answer.weight[:, 1::3] = 0
+    narrow = Head(shape(embedding=8, hidden=10, joint=20)).eval()
+    slim_head(wide, narrow)
+    asked = torch.rand(2, 16, 3, 3), torch.tensor([[3, 4, 5], [6, 7, 0]]), torch.tensor([3, 2])
+    for got, wanted in zip(narrow(*asked), wide(*asked), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
