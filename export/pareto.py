@@ -54,11 +54,15 @@ class Point(NamedTuple):
         return self == (1.0, 224)
 
     def student(self, runs: Path) -> Student:
-        """How it is trained: long from the teacher at the first side, shorter from there at the others."""
-        sizes = {"multiplier": self.multiplier}
+        """How it is trained: long from the teacher at the first side, shorter from there at the others.
+
+        The whole width is not cut, only shown smaller pictures, and needs half as long.
+        """
+        sizes, whole = {"multiplier": self.multiplier}, self.multiplier == 1
         if self.side == FIRST_SIDE:
-            return Student(self.side, sizes, stages=(Stage(5 if self.multiplier == 1 else 10),))
-        return Student(self.side, sizes, str(runs / f"{self.multiplier:g}-{FIRST_SIDE}"), (Stage(3, 1e-3),))
+            return Student(self.side, sizes, stages=(Stage(5 if whole else 10),))
+        first = runs / f"{self.multiplier:g}-{FIRST_SIDE}"
+        return Student(self.side, sizes, str(first), (Stage(2 if whole else 3, 1e-3),))
 
 
 def grid() -> list[Point]:

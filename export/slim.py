@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .models import Encoder, Head
 
 _Module = Any
-"""A part of torchvision's MobileNetV2, whose types do not say what lies inside it."""
+"""A part of a network whose types do not say what lies inside it."""
 
 
 @torch.no_grad()
@@ -116,11 +116,12 @@ def slim_head(wide: Head, narrow: Head) -> None:
     reading = sum(layer.weight.square().sum(0) for layer in readers)
     assert isinstance(reading, Tensor)
     hidden = _best(reading, narrow.lstm.hidden_size)
+    lstm: list[_Module] = [wide.lstm, narrow.lstm]
     gates = torch.cat([hidden + gate * wide.lstm.hidden_size for gate in range(4)])
-    narrow.lstm.weight_ih_l0.copy_(wide.lstm.weight_ih_l0[gates] @ axes.T)
-    narrow.lstm.weight_hh_l0.copy_(wide.lstm.weight_hh_l0[gates][:, hidden])
+    lstm[1].weight_ih_l0.copy_(lstm[0].weight_ih_l0[gates] @ axes.T)
+    lstm[1].weight_hh_l0.copy_(lstm[0].weight_hh_l0[gates][:, hidden])
     for name in ("bias_ih_l0", "bias_hh_l0"):
-        getattr(narrow.lstm, name).copy_(getattr(wide.lstm, name)[gates])
+        getattr(lstm[1], name).copy_(getattr(lstm[0], name)[gates])
     for name in ("scale", "shift"):
         getattr(narrow, name).weight.copy_(getattr(wide, name).weight[:, hidden])
         getattr(narrow, name).bias.copy_(getattr(wide, name).bias)
