@@ -117,4 +117,4 @@ def test_mistakes_in_a_configuration_are_named(tmp_path: Path, text: str, says: 
 def test_the_released_configuration_is_read() -> None:
     teacher, student = load_student(Path(__file__).parents[2] / "export" / "students" / "tiny.toml")
     assert (Path(__file__).parents[2] / teacher / "run.json").is_file()
-    assert student.sizes["blocks"] == 15 and [s.epochs for s in student.stages] == [14, 5]
+    assert student.sizes["multiplier"] == 0.75 and [s.epochs for s in student.stages] == [10, 3]
