@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_vqa.errors import DataError, EdgeVQAError
+from edge_vqa.model_file import PRECISIONS
 
 from .release import RELEASED
 
-PRECISIONS = ("int8", "float32")
 MANIFEST = "manifest.json"
 
 

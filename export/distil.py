@@ -360,7 +360,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = RunFolder(options.out or Path("runs") / options.config.stem)
         distil(views, student, dataset, folder)
         folder.draw_curves()
-    except EdgeVQAError as error:
+    except (EdgeVQAError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -41,6 +41,9 @@ def run_command(
             written = _from_run(options, write)
         for path in written:
             print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    except ImportError as error:
+        print(f"error: {error} (pip install '.[export]' installs what is needed)", file=sys.stderr)
+        return 1
     except (EdgeVQAError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

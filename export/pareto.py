@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
             draw_pareto(result["rows"], ROOT / "docs" / "pareto.png")
             page = ROOT / "docs" / "smaller.md"
             page.write_text(fill(page.read_text(encoding="utf-8"), {"pareto": table(result)}), encoding="utf-8")
-    except EdgeVQAError as error:
+    except (EdgeVQAError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

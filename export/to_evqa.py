@@ -70,6 +70,17 @@ def calibration_pictures(dataset: Dataset, side: int, count: int) -> Tensor:
     return Pictures(dataset.image_paths, [names[i] for i in chosen], side).pixels
 
 
+def _read_about(path: Path) -> dict[str, Any]:
+    """Raises DataError when the file does not hold a JSON object, OSError when it cannot be read."""
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error})") from error
+    if not isinstance(about, dict):
+        raise DataError(f"{path}: not a JSON object")
+    return about
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export.to_evqa", description="Write a trained run as .evqa.")
     parser.add_argument("--run", type=Path, required=True, help="run folder of export.train")
@@ -80,9 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         run = RunFolder(options.run)
-        about = json.loads(options.about.read_text(encoding="utf-8")) if options.about else {}
-        if not isinstance(about, dict):
-            raise DataError(f"{options.about}: not a JSON object")
+        about = _read_about(options.about) if options.about else {}
         out = options.out or options.run / f"{run.about()['shape']['name']}-{options.precision}{EVQA}"
         export_evqa(run, load_dataset(options.data) if options.data else None, out, options.precision, about)
         print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")

@@ -9,8 +9,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import onnx
-
 from edge_vqa.engines.onnx_graph import onnx_model
 from edge_vqa.errors import ModelError
 from edge_vqa.evqa_tensors import load_tensors
@@ -22,8 +20,10 @@ from .graph_command import run_command
 def write_onnx(evqa: Path, folder: Path) -> list[Path]:
     """Write the three files of an .evqa model, each whole or not at all and passed by ONNX's own checker.
 
-    Raises ModelError when the .evqa file is damaged, OSError when a file cannot be written.
+    Raises ModelError when the .evqa file is damaged, OSError when a file cannot be written, ImportError without onnx.
     """
+    import onnx
+
     model = load_tensors(evqa)
     folder.mkdir(parents=True, exist_ok=True)
     name = evqa.name.removesuffix(EVQA)

@@ -120,7 +120,7 @@ def _check_constants(path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    own = argparse.ArgumentParser(add_help=False)
+    own = argparse.ArgumentParser(prog="python -m export.to_tflite", add_help=False)
     own.add_argument(
         "--words", type=int, nargs="+", default=(), choices=range(1, MAX_WORDS + 1), metavar="N",
         help="also write heads for questions of exactly N words",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_vqa.errors import DataError
+from edge_vqa.model_file import PRECISIONS
 
 ENGINES = {"evqa": "native", "onnx": "onnx", "tflite": "tflite"}
 """Format -> the engine of edge_vqa that is its own runtime."""
-PRECISIONS = ("int8", "float32")
 
 
 @dataclass(frozen=True)

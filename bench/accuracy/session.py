@@ -79,9 +79,8 @@ def _val(dataset: Dataset, asked: Asked) -> Asked | None:
 
 
 def worst(models: dict[str, Any]) -> dict[str, float | None]:
-    """Over all int8 files: most points lost, lowest agreement in per cent; lowest share of questions to which the
-
-    int8 files of a model agree, in per cent. None: nothing was measured.
+    """Over all int8 files: most points lost, and the lowest agreement with PyTorch, in per cent; over all models: the
+    lowest share of questions to which a model's int8 files agree, in per cent. None: nothing was measured.
     """
     int8 = [found for model in models.values() for key, found in model["files"].items() if key.startswith("int8")]
     agree = [model["engines_agree"] for model in models.values() if model["engines_agree"] is not None]
