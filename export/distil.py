@@ -322,19 +322,36 @@ def _loss(
 
 
 def load_student(path: Path) -> tuple[Path, Student]:
-    """A student's TOML file: `teacher`, a run folder relative to the current one, and the settings of Student."""
+    """A student's TOML file: `teacher`, a run folder relative to the current one, the settings of Student, [[stage]]s.
+
+    Raises DataError when it cannot be read, or names a setting that there is not, or gives it a value of another kind.
+    """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        teacher, stages = Path(raw.pop("teacher")), raw.pop("stage", [])
-        for cls, settings in ((Student, raw), *((Stage, stage) for stage in stages)):
-            unknown = set(settings) - {f.name for f in fields(cls)}
-            if unknown:
-                raise DataError(f"{path}: no setting {', '.join(sorted(unknown))}")
-        return teacher, Student(**raw, stages=tuple(Stage(**stage) for stage in stages) or Student.stages)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: {error!r}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: {error}") from error
+    teacher, stages = raw.pop("teacher", None), raw.pop("stage", [])
+    if not isinstance(teacher, str) or not isinstance(stages, list):
+        raise DataError(f"{path}: give teacher = 'a run folder' and, for each stage, [[stage]]")
+    learnt = tuple(_build(Stage(), stage, path) for stage in stages) or Student.stages
+    student = replace(_build(Student(), raw, path), stages=learnt)
+    if student.side < 32 or student.side % 32:
+        raise DataError(f"{path}: side {student.side}: give a multiple of 32")
+    return Path(teacher), student
+
+
+def _build(default: Any, values: dict[str, Any], path: Path) -> Any:
+    """A copy of `default` with `values` set, each of the kind that the default has; whole numbers serve as others."""
+    known = {f.name: getattr(default, f.name) for f in fields(default) if f.name != "stages"}
+    for name, value in values.items():
+        if name not in known:
+            raise DataError(f"{path}: no setting {name}")
+        wanted = (int, float) if isinstance(known[name], float) else type(known[name])
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise DataError(f"{path}: {name} = {value!r}: give {type(known[name]).__name__}")
+    return replace(default, **values)
 
 
 def main(arguments: list[str] | None = None) -> int:

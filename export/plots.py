@@ -16,7 +16,8 @@ def draw_curves(history: list[dict[str, Any]], path: Path, title: str) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     epochs = [r["epoch"] for r in history]
     left.plot(epochs, [r["loss"] for r in history], label="answers (training)")
-    for key, label in (("look", "where to look"), ("things", "things (/10)"), ("dish", "dish")):
+    parts = (("look", "where to look"), ("things", "things (/10)"), ("dish", "dish"), ("mimic", "what the teacher saw"))
+    for key, label in ((k, text) for k, text in parts if k in history[0]):
         left.plot(epochs, [r[key] * (0.1 if key == "things" else 1) for r in history], label=label, linewidth=0.8)
     left.set(xlabel="epoch", ylabel="loss", title="loss", ylim=(0, None))
     left.legend()

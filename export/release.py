@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
         run = RunFolder(options.run)
         name = options.name or run.about()["shape"]["name"]
         print(f"released: {release(run, options.data, name, options.ship)}")
-    except EdgeVQAError as error:
+    except (EdgeVQAError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

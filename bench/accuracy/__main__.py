@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=("test", "val"), default="test")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="for results, outside this project")
     parser.add_argument("--fill", type=Path, metavar="FILE", help="put the tables into this document's marked block")
-    parser.add_argument("--models", metavar="A,B", type=_list, help="only these (default: the four)")
+    parser.add_argument("--models", metavar="A,B", type=_list, help="only these (default: all that are released)")
     parser.add_argument("--formats", metavar="A,B", type=_list, default=tuple(ENGINES), help="of evqa,onnx,tflite")
     parser.add_argument("--questions", type=int, metavar="N", help="a sample of N questions, for a quick trial")
     parser.add_argument(
@@ -58,7 +58,7 @@ def _list(text: str) -> tuple[str, ...]:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    from export.models import NAMES
+    from export.all import released_models
 
     from . import plots  # noqa: F401  (what is missing shows now, not after all measuring)
     from .session import Plan, last_line, measure
@@ -71,7 +71,7 @@ def _measure(options: argparse.Namespace) -> int:
     if options.fill:
         _check_document(options.fill)
     out = _results_folder(options.out)
-    models = options.models or NAMES
+    models = options.models or tuple(released_models())
     plan = Plan(
         files=options.files or _make_files(options.data, out / "files", models), runs=options.runs, data=options.data,
         split=options.split, models=models, formats=formats, questions=options.questions, out=out,

@@ -61,6 +61,8 @@ def test_a_student_comes_closer_to_its_teacher(views: TeacherViews, tiny_data: P
     first, last = folder.history()[0], folder.history()[-1]
     assert last["mimic"] < 0.8 * first["mimic"]
     assert trained.shape.multiplier == 0.35 and last["epoch"] == 14
+    folder.draw_curves()
+    assert (folder.path / "curves.png").is_file()
     loaded, vocabulary, answers, side = folder.load()
     assert (side, list(answers)) == (64, views.answers) and vocabulary.words == views.vocabulary.words
     torch.testing.assert_close(
@@ -102,6 +104,8 @@ def test_maps_shrink_by_their_means() -> None:
         ("side = 64\n", "teacher"),
         ('teacher = "x"\nsize = 1\n', "no setting size"),
         ("teacher = \n", "Invalid"),
+        ('teacher = "x"\nside = "x"\n', "give int"),
+        ('teacher = "x"\nside = 100\n', "32"),
         ('teacher = "x"\n[[stage]]\nepoch = 1\n', "no setting epoch"),
     ],
 )
