@@ -54,6 +54,13 @@ def test_the_drawn_examples_are_recognised(vqa: VQA, picture: str, question: str
     assert vqa.ask(EXAMPLES / picture, question).text == expected
 
 
+def test_the_small_model_is_small_and_knows_them_too() -> None:
+    tiny = VQA("tiny")
+    assert Path(tiny.model.path).stat().st_size < 1_500_000
+    for picture, expected in (("ca_rot.jpg", "cà rốt"), ("dua_hau.jpg", "dưa hấu"), ("chuoi.jpg", "chuối")):
+        assert tiny.ask(EXAMPLES / picture, "món này là món gì").text == expected
+
+
 def test_asking_again_without_looking_again_gives_the_same(vqa: VQA) -> None:
     scene = vqa.look(EXAMPLES / "dua_hau.jpg")
     for question in QUESTIONS:
