@@ -9,6 +9,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import FixedLocator, NullLocator
 
 
 def draw_curves(history: list[dict[str, Any]], path: Path, title: str) -> None:
@@ -93,6 +94,9 @@ def draw_pareto(rows: list[dict[str, Any]], path: Path) -> None:
         axes.set(xlabel=label)
         axes.grid(alpha=0.3)
     panels[0].set(ylabel="accuracy on val, int8", xscale="log")
+    panels[0].xaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50]))
+    panels[0].xaxis.set_major_formatter("{x:g}")
+    panels[0].xaxis.set_minor_locator(NullLocator())
     panels[0].legend(fontsize=8)
     figure.savefig(path, dpi=110)
     plt.close(figure)
