@@ -189,6 +189,11 @@ def _load_described(path: str, kind: str) -> ModelFile:
     return _from_fields(path, kind, fields, files, details)
 
 
+def part_name(stem: str, part: str, kind: str) -> str:
+    """The name of the file that holds `part` of the model whose files begin with `stem`."""
+    return f"{stem}{kind}" if part == WHOLE else f"{stem}.{part}{kind}"
+
+
 def _other_half(path: str, kind: str, part: str, wanted: str) -> str:
     stem, ending = os.path.splitext(path)
     if not stem.endswith(f".{part}"):

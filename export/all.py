@@ -116,6 +116,9 @@ def main(arguments: list[str] | None = None) -> int:
         files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
         total = sum(f["bytes"] for f in files) / 1e6
         print(f"{manifest}: {len(files)} files, {total:.1f} MB, in {time.monotonic() - began:.0f} s")
+    except ImportError as error:
+        print(f"error: {error} (pip install '.[export]' installs what is needed)", file=sys.stderr)
+        return 1
     except (EdgeVQAError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from edge_vqa.engines.onnx_graph import onnx_model
 from edge_vqa.errors import ModelError
 from edge_vqa.evqa_tensors import load_tensors
-from edge_vqa.model_file import EVQA, ONNX, PARTS, WHOLE
+from edge_vqa.model_file import EVQA, ONNX, PARTS, part_name
 
 from .graph_command import run_command
 
@@ -29,7 +29,7 @@ def write_onnx(evqa: Path, folder: Path) -> list[Path]:
     name = evqa.name.removesuffix(EVQA)
     written = []
     for part in PARTS:
-        path = folder / (f"{name}{ONNX}" if part == WHOLE else f"{name}.{part}{ONNX}")
+        path = folder / part_name(name, part, ONNX)
         content = onnx_model(model, part)
         try:
             onnx.checker.check_model(content, full_check=True)

@@ -19,7 +19,7 @@ import numpy as np
 
 from edge_vqa.errors import ModelError
 from edge_vqa.evqa_tensors import EvqaModel, load_tensors
-from edge_vqa.model_file import ENCODER, EVQA, HEAD, PARTS, TFLITE, WHOLE, describe
+from edge_vqa.model_file import ENCODER, EVQA, HEAD, PARTS, TFLITE, WHOLE, describe, part_name
 from edge_vqa.question import MAX_WORDS
 from edge_vqa.tflite_file import read_metadata
 
@@ -40,7 +40,7 @@ def write_tflite(evqa: Path, folder: Path, words: Sequence[int] = ()) -> list[Pa
     model = load_tensors(evqa)
     folder.mkdir(parents=True, exist_ok=True)
     name = evqa.name.removesuffix(EVQA)
-    made = {f"{name}{TFLITE}" if part == WHOLE else f"{name}.{part}{TFLITE}": (part, 0) for part in PARTS}
+    made = {part_name(name, part, TFLITE): (part, 0) for part in PARTS}
     made |= {f"{name}.{HEAD}-{n}{TFLITE}": (HEAD, n) for n in words}
     for file, (part, n) in made.items():
         scratch = folder / f"{file}.part"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_vqa.errors import DataError
-from edge_vqa.model_file import PRECISIONS
+from edge_vqa.model_file import PRECISIONS, part_name
 
 ENGINES = {"evqa": "native", "onnx": "onnx", "tflite": "tflite"}
 """Format -> the engine of edge_vqa that is its own runtime."""
@@ -33,7 +33,7 @@ class Exported:
 
     def half(self, part: str) -> Path:
         """The file of the `encoder` or the `head`; .evqa files have none."""
-        return self.folder / f"{self.model}-{self.precision}.{part}.{self.format}"
+        return self.folder / part_name(f"{self.model}-{self.precision}", part, f".{self.format}")
 
     @property
     def paths(self) -> list[Path]:
