@@ -168,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
         file.write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
         print(json.dumps({k: v for k, v in result.items() if k != "confusion"}, ensure_ascii=False, indent=1))
         print(f"written: {file} and pictures beside it")
-    except EdgeVQAError as error:
+    except (EdgeVQAError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

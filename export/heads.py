@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         file = (options.out or options.run) / "heads.json"
         file.write_text(json.dumps(result, indent=1), encoding="utf-8")
         print(json.dumps(result, indent=1))
-    except EdgeVQAError as error:
+    except (EdgeVQAError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -280,7 +280,7 @@ def main(arguments: list[str] | None = None) -> int:
             folder = RunFolder(options.out or Path("runs") / f"{Path(options.model).stem}-seed{config.seed}")
             log.info("%s on %s: %s", config.model, dataset.name, json.dumps(asdict(config)["stages"]))
             Trainer(config, dataset, folder, options.steps, options.workers).run()
-    except EdgeVQAError as error:
+    except (EdgeVQAError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
