@@ -17,9 +17,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from edge_vqa.errors import DataError, EdgeVQAError
+from edge_vqa.errors import DataError
 from edge_vqa.model_file import PRECISIONS
 
+from .command import ends_in_one_line
 from .release import RELEASED
 
 MANIFEST = "manifest.json"
@@ -101,6 +102,7 @@ def export_all(data: str, out: Path, models: list[str], jobs: int = 2) -> Path:
     return manifest
 
 
+@ends_in_one_line
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export.all", description="Every released model in every format.")
     parser.add_argument("--data", required=True, help="the data set that the models were trained on")
@@ -111,19 +113,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.jobs < 1:
         parser.error("--jobs: give 1 or more")
     began = time.monotonic()
-    try:
-        manifest = export_all(options.data, options.out, options.models or released_models(), options.jobs)
-        files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-        total = sum(f["bytes"] for f in files) / 1e6
-        print(f"{manifest}: {len(files)} files, {total:.1f} MB, in {time.monotonic() - began:.0f} s")
-    except ImportError as error:
-        print(f"error: {error} (pip install '.[export]' installs what is needed)", file=sys.stderr)
-        return 1
-    except (EdgeVQAError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    manifest = export_all(options.data, options.out, options.models or released_models(), options.jobs)
+    files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+    total = sum(f["bytes"] for f in files) / 1e6
+    print(f"{manifest}: {len(files)} files, {total:.1f} MB, in {time.monotonic() - began:.0f} s")
     return 0
 
 

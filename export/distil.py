@@ -31,9 +31,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from edge_vqa.errors import DataError, EdgeVQAError
+from edge_vqa.errors import DataError
 
 from .augment import blend, relight
+from .command import ends_in_one_line
 from .data import Dataset, load_dataset
 from .models import Network, Shape
 from .run_folder import RunFolder
@@ -354,6 +355,7 @@ def _build(default: Any, values: dict[str, Any], path: Path) -> Any:
     return replace(default, **values)
 
 
+@ends_in_one_line
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m export.distil", description="Train a small network to answer as a large one does."
@@ -366,23 +368,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--copies", type=int, default=10, help="views of each picture")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    try:
-        teacher, student = load_student(options.config)
-        if options.start:
-            student = replace(student, start=options.start)
-        if options.copies < 1:
-            raise DataError(f"{options.copies} copies: give 1 or more")
-        dataset = load_dataset(options.data)
-        views = TeacherViews(RunFolder(teacher), dataset, options.views, options.copies)
-        folder = RunFolder(options.out or Path("runs") / options.config.stem)
-        distil(views, student, dataset, folder)
-        folder.draw_curves()
-    except (EdgeVQAError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    teacher, student = load_student(options.config)
+    if options.start:
+        student = replace(student, start=options.start)
+    if options.copies < 1:
+        raise DataError(f"{options.copies} copies: give 1 or more")
+    dataset = load_dataset(options.data)
+    views = TeacherViews(RunFolder(teacher), dataset, options.views, options.copies)
+    folder = RunFolder(options.out or Path("runs") / options.config.stem)
+    distil(views, student, dataset, folder)
+    folder.draw_curves()
     return 0
 
 

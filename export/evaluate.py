@@ -19,10 +19,11 @@ from typing import Any
 import torch
 
 from edge_vqa import VQA
-from edge_vqa.errors import DataError, EdgeVQAError
+from edge_vqa.errors import DataError
 from edge_vqa.question import Vocabulary, strip_accents
 
 from . import phrasing, plots
+from .command import ends_in_one_line
 from .data import Dataset, Example, load_dataset
 from .metrics import baselines, confusion, fit_temperature, pointing_game, reliability, summary
 from .models import Network
@@ -144,6 +145,7 @@ def evaluate_model_file(file: Path, engine: str | None, dataset: Dataset, p: Pre
     }
 
 
+@ends_in_one_line
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export.evaluate", description="Measure a trained network.")
     parser.add_argument("--run", type=Path, required=True, help="run folder of export.train")
@@ -153,24 +155,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--engine", help="engine for --model-file")
     parser.add_argument("--out", type=Path, help="where results go (default: the run folder)")
     options = parser.parse_args(arguments)
-    try:
-        dataset = load_dataset(options.data)
-        if not dataset.splits[options.split]:
-            raise DataError(f"{options.data}: no {options.split}.csv")
-        out = options.out or options.run
-        run = RunFolder(options.run)
-        run.about()
-        out.mkdir(parents=True, exist_ok=True)
-        result, p = evaluate(run, dataset, options.split, out)
-        if options.model_file:
-            result["model_file"] = evaluate_model_file(options.model_file, options.engine, dataset, p)
-        file = out / f"{options.split}.json"
-        file.write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
-        print(json.dumps({k: v for k, v in result.items() if k != "confusion"}, ensure_ascii=False, indent=1))
-        print(f"written: {file} and pictures beside it")
-    except (EdgeVQAError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    dataset = load_dataset(options.data)
+    if not dataset.splits[options.split]:
+        raise DataError(f"{options.data}: no {options.split}.csv")
+    out = options.out or options.run
+    run = RunFolder(options.run)
+    run.about()
+    out.mkdir(parents=True, exist_ok=True)
+    result, p = evaluate(run, dataset, options.split, out)
+    if options.model_file:
+        result["model_file"] = evaluate_model_file(options.model_file, options.engine, dataset, p)
+    file = out / f"{options.split}.json"
+    file.write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
+    print(json.dumps({k: v for k, v in result.items() if k != "confusion"}, ensure_ascii=False, indent=1))
+    print(f"written: {file} and pictures beside it")
     return 0
 
 

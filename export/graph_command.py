@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge_vqa.errors import DataError, EdgeVQAError
+from edge_vqa.errors import DataError
 from edge_vqa.model_file import EVQA, PRECISIONS
 
+from .command import ends_in_one_line
 
+
+@ends_in_one_line
 def run_command(
     prog: str, kind: str, write: Callable[[Path, Path], list[Path]], arguments: list[str] | None,
     own: Sequence[argparse.ArgumentParser] = (),
@@ -34,19 +36,9 @@ def run_command(
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: where the model or the run lies")
     options = parser.parse_args(arguments)
     logging.getLogger().setLevel(logging.ERROR)
-    try:
-        if options.model:
-            written = write(options.model, options.out or options.model.parent)
-        else:
-            written = _from_run(options, write)
-        for path in written:
-            print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
-    except ImportError as error:
-        print(f"error: {error} (pip install '.[export]' installs what is needed)", file=sys.stderr)
-        return 1
-    except (EdgeVQAError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    written = write(options.model, options.out or options.model.parent) if options.model else _from_run(options, write)
+    for path in written:
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     return 0
 
 

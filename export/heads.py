@@ -18,8 +18,7 @@ from typing import Any
 
 import torch
 
-from edge_vqa.errors import EdgeVQAError
-
+from .command import ends_in_one_line
 from .data import load_dataset
 from .frozen import FrozenViews, train_head
 from .models import Head
@@ -30,6 +29,7 @@ from .views import Pictures
 log = logging.getLogger("export.heads")
 
 
+@ends_in_one_line
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export.heads", description="Seed-to-seed spread of a run's head.")
     parser.add_argument("--run", type=Path, required=True)
@@ -40,35 +40,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="default: the run folder")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    try:
-        run, dataset = RunFolder(options.run), load_dataset(options.data)
-        network, vocabulary, answers, side = run.load()
-        config = run.config()
-        pictures = Pictures(dataset.image_paths, dataset.images("train"), config.store)
-        augment = replace(config.augment, crop=max(0.6, config.augment.crop))
-        frozen = FrozenViews(network, dataset, pictures, augment, vocabulary, answers, options.views, side)
-        rows = []
-        for seed in options.seeds:
-            torch.manual_seed(seed)
-            network.head = Head(network.shape)
-            train_head(network, frozen, seed, options.epochs, config.batch, 2e-3, config.loss)
-            row: dict[str, Any] = {"seed": seed}
-            for split in ("val", "test"):
-                if dataset.splits[split]:
-                    row[split] = predict(network, dataset, split, vocabulary, answers, side).accuracy
-            log.info("%s", row)
-            rows.append(row)
-        result: dict[str, Any] = {"model": network.shape.name, "epochs": options.epochs, "seeds": rows}
+    run, dataset = RunFolder(options.run), load_dataset(options.data)
+    network, vocabulary, answers, side = run.load()
+    config = run.config()
+    pictures = Pictures(dataset.image_paths, dataset.images("train"), config.store)
+    augment = replace(config.augment, crop=max(0.6, config.augment.crop))
+    frozen = FrozenViews(network, dataset, pictures, augment, vocabulary, answers, options.views, side)
+    rows = []
+    for seed in options.seeds:
+        torch.manual_seed(seed)
+        network.head = Head(network.shape)
+        train_head(network, frozen, seed, options.epochs, config.batch, 2e-3, config.loss)
+        row: dict[str, Any] = {"seed": seed}
         for split in ("val", "test"):
-            values = [r[split] for r in rows if split in r]
-            if len(values) > 1:
-                result[split] = {"mean": statistics.mean(values), "deviation": statistics.stdev(values)}
-        file = (options.out or options.run) / "heads.json"
-        file.write_text(json.dumps(result, indent=1), encoding="utf-8")
-        print(json.dumps(result, indent=1))
-    except (EdgeVQAError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+            if dataset.splits[split]:
+                row[split] = predict(network, dataset, split, vocabulary, answers, side).accuracy
+        log.info("%s", row)
+        rows.append(row)
+    result: dict[str, Any] = {"model": network.shape.name, "epochs": options.epochs, "seeds": rows}
+    for split in ("val", "test"):
+        values = [r[split] for r in rows if split in r]
+        if len(values) > 1:
+            result[split] = {"mean": statistics.mean(values), "deviation": statistics.stdev(values)}
+    file = (options.out or options.run) / "heads.json"
+    file.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    print(json.dumps(result, indent=1))
     return 0
 
 

@@ -19,8 +19,9 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from edge_vqa import VQA
-from edge_vqa.errors import DataError, EdgeVQAError
+from edge_vqa.errors import DataError
 
+from .command import ends_in_one_line
 from .data import Dataset, load_dataset
 from .distil import Stage, Student, TeacherViews, distil
 from .release import RELEASED
@@ -168,6 +169,7 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+@ends_in_one_line
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export.pareto", description="Accuracy against time and bytes.")
     parser.add_argument("--data", required=True)
@@ -176,23 +178,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--copies", type=int, default=10, help="views of each picture that the teacher looks at")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    try:
-        if options.only != "measure":
-            train(grid(), options.data, options.out, options.copies)
-        if options.only != "train":
-            from .plots import draw_pareto
+    if options.only != "measure":
+        train(grid(), options.data, options.out, options.copies)
+    if options.only != "train":
+        from .plots import draw_pareto
 
-            result = measure_all(grid(), options.data, options.out)
-            (RELEASED / "pareto.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-            draw_pareto(result["rows"], ROOT / "docs" / "pareto.png")
-            page = ROOT / "docs" / "smaller.md"
-            page.write_text(fill(page.read_text(encoding="utf-8"), {"pareto": table(result)}), encoding="utf-8")
-    except (EdgeVQAError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on with the points that are missing", file=sys.stderr)
-        return 130
+        result = measure_all(grid(), options.data, options.out)
+        (RELEASED / "pareto.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        draw_pareto(result["rows"], ROOT / "docs" / "pareto.png")
+        page = ROOT / "docs" / "smaller.md"
+        page.write_text(fill(page.read_text(encoding="utf-8"), {"pareto": table(result)}), encoding="utf-8")
     return 0
 
 

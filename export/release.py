@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge_vqa.errors import EdgeVQAError
 from edge_vqa.evqa_tensors import load_tensors, save_tensors
 from edge_vqa.model_file import BUNDLED, EVQA
 
+from .command import ends_in_one_line
 from .data import load_dataset
 from .evaluate import evaluate, evaluate_model_file
 from .model_card import model_card
@@ -82,6 +82,7 @@ def describe(source: Path, out: Path, about: dict[str, Any]) -> None:
     save_tensors(out, replace(model.file, path=out, about={**model.file.about, **about}), model.tensors)
 
 
+@ends_in_one_line
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export.release", description="Turn a finished run into a release.")
     parser.add_argument("--run", type=Path, required=True)
@@ -89,13 +90,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", help="name of the release (default: the network's)")
     parser.add_argument("--ship", action="store_true", help="put the int8 .evqa file into the package")
     options = parser.parse_args(arguments)
-    try:
-        run = RunFolder(options.run)
-        name = options.name or run.about()["shape"]["name"]
-        print(f"released: {release(run, options.data, name, options.ship)}")
-    except (EdgeVQAError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    run = RunFolder(options.run)
+    name = options.name or run.about()["shape"]["name"]
+    print(f"released: {release(run, options.data, name, options.ship)}")
     return 0
 
 
