@@ -17,7 +17,7 @@ const Kernels kKernelsNeon = {
     kTile, conv_packed_bytes, conv_pack, conv_4x16,
     kTile, depthwise_packed_bytes, depthwise_pack, depthwise_2x8_neon,
     dense_4x16, head_lstm_cell, head_attend, head_affine, head_quantize, head_answer, head_place,
-    &kFloatNeon,
+    &kFloatNeon, conv_prepare, nullptr,
 };
 
 }  // namespace evqa
