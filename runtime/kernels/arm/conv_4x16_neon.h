@@ -44,7 +44,7 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
 
 void conv_prepare(const ConvArgs& a, void* packed) { prepare_pairs(a, packed, tile_bytes(a.shape)); }
 
-// Whatever run_tiles does not: residuals, bounds, fewer than 8 channels, scales of many bits, large sums.
+// Whatever run_tiles does not: residuals, bounds, fewer than 8 channels.
 template <int kRows, int kTiles>
 __attribute__((noinline)) void tile_4x16_general(const ConvArgs& a, const Sums& s, int pixel, int channel) {
   constexpr int kWidth = kTile * kTiles;
@@ -58,35 +58,35 @@ __attribute__((noinline)) void tile_4x16_general(const ConvArgs& a, const Sums& 
   if (n < kWidth && residual) edge.take(residual, a.out_pixel, kRows, n), residual = edge.residual;
   uint8_t* out = n < kWidth ? edge.out : a.out + at;
   const ptrdiff_t pitch = n < kWidth ? kWidth : a.out_pixel;
-  requant_pairs<kRows, 2 * kTiles>(acc, a.scale + channel, q, residual, pitch, out, pitch);
+  if (residual)
+    requant_pairs<kRows, 2 * kTiles, true>(acc, a.scale + channel, q, residual, pitch, out, pitch);
+  else
+    requant_pairs<kRows, 2 * kTiles, false>(acc, a.scale + channel, q, residual, pitch, out, pitch);
   if (n < kWidth) edge.give(a.out + at, a.out_pixel, kRows, n);
 }
 
-// Tiles from `w` on, for which channels first .. last - 1 remain; gives how many were done.
+// Channels first .. last - 1 of a block's pixels, or as many of them as are alike; gives how many tiles that was.
 template <int kRows>
 EVQA_INLINE int some_tiles(const ConvArgs& a, Run& r, bool plain, int pixel, int first, int last) {
   const PairHead* head = reinterpret_cast<const PairHead*>(r.sums.w - kHeadBytes);
   const PairHead* next = reinterpret_cast<const PairHead*>(r.sums.w - kHeadBytes + r.sums.step);
-  const int left = tiles(last - first), run = plain ? least(left, static_cast<int>(head->run)) : 0;
-  if (run >= 2 || (run && left == 1)) {
-    r.sums.start[0] = head->exact_sums, r.sums.start[1] = next->exact_sums;
+  const int left = tiles(last - first), whole = (least(last, a.channels) - first) / kTile;
+  const int exact = least(left, static_cast<int>(head->run));
+  const bool is_exact = exact >= 2 || (exact && whole == 1);
+  r.sums.start[0] = is_exact ? head->exact_sums : head->sums;
+  r.sums.start[1] = is_exact ? next->exact_sums : next->sums;
+  if (plain && whole) {
     r.out = a.out + pixel * a.out_pixel + first;
-    r.count = run >= 2 ? run / 2 : 1;
-    if (run == 1)
-      run_tile<kRows>(r, a.out_zero & 1);
-    else if (a.out_zero & 1)
-      run_tiles_odd<kRows>(r);
-    else
-      run_tiles<kRows>(r);
-    return run >= 2 ? run & ~1 : 1;
+    const int pairs = is_exact ? exact / 2 : whole >= 2;
+    run_tiles<kRows>(r, pairs, !is_exact ? kAny : a.out_zero & 1 ? kOdd : kEven);
+    return pairs ? 2 * pairs : 1;
   }
   r.sums.start[0] = head->sums, r.sums.start[1] = next->sums;
-  if (left == 1) {
+  if (left == 1)
     tile_4x16_general<kRows, 1>(a, r.sums, pixel, first);
-    return 1;
-  }
-  tile_4x16_general<kRows, 2>(a, r.sums, pixel, first);
-  return 2;
+  else
+    tile_4x16_general<kRows, 2>(a, r.sums, pixel, first);
+  return left == 1 ? 1 : 2;
 }
 
 template <int kRows>
@@ -96,7 +96,7 @@ void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, c
   const bool plain = is_plain(a);
   for (int g = 0; g < groups; ++g, pixel += kRows) {
     Run r = {{a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads, packed, step, {}},
-             nullptr, a.out_pixel, 0};
+             nullptr, a.out_pixel, 0, a.out_zero};
     for (int c = first; c < last;) {
       const int done = some_tiles<kRows>(a, r, plain, pixel, c, last);
       c += done * kTile, r.sums.w += done * step;

@@ -118,30 +118,27 @@ static_assert(offsetof(FilterRow, zero) == 80);
   EVQA_FIRST(B, P, 29, EVQA_LAST_MIDDLE##S) EVQA_ADD_A##P EVQA_LAST##S##_REST_##P \
   EVQA_SECOND(B, P, 28, EVQA_LAST_LEFT##S) EVQA_FIRST(A, P, 30, EVQA_LAST_RIGHT##S) EVQA_ADD_B##P EVQA_ADD_A##P
 
-// Exact results (requant_exact.h), y in v8..v15; others from the sums' own registers. Both leave bytes in v8 v10 v12 v14.
-#define EVQA_Y(y, y1) "ldr q" #y ", [x7]\nldr q" #y1 ", [x7, #16]\n"
-#define EVQA_SCALED(y, y1, a, a1) "fmla v" #y ".4s, v" #a ".4s, v18.4s\nfmla v" #y1 ".4s, v" #a1 ".4s, v19.4s\n"
-#define EVQA_WORDS(y, y1) "xtn v" #y ".4h, v" #y ".4s\nxtn2 v" #y ".8h, v" #y1 ".4s\n"
-#define EVQA_BYTES(y) "sqxtn v" #y ".8b, v" #y ".8h\n"
-#define EVQA_UP_TO1(y, ...) y(8, 9, 0, 1)
-#define EVQA_UP_TO2(y, ...) EVQA_UP_TO1(y) y(10, 11, 2, 3)
-#define EVQA_UP_TO3(y, ...) EVQA_UP_TO2(y) y(12, 13, 4, 5)
-#define EVQA_UP_TO4(y, ...) EVQA_UP_TO3(y) y(14, 15, 6, 7)
-#define EVQA_LOAD_SHIFT(y, y1, a, a1) EVQA_Y(y, y1)
-#define EVQA_NARROW_EXACT(y, y1, a, a1) EVQA_WORDS(y, y1)
-#define EVQA_TO_BYTES(y, y1, a, a1) EVQA_BYTES(y)
-#define EVQA_RESULT_EXACT(P) EVQA_UP_TO##P(EVQA_LOAD_SHIFT) EVQA_UP_TO##P(EVQA_SCALED) EVQA_UP_TO##P(EVQA_NARROW_EXACT)
-#define EVQA_TO_FLOAT(y, y1, a, a1) "scvtf v" #a ".4s, v" #a ".4s\nscvtf v" #a1 ".4s, v" #a1 ".4s\n"
-#define EVQA_TIMES(y, y1, a, a1) "fmul v" #a ".4s, v" #a ".4s, v18.4s\nfmul v" #a1 ".4s, v" #a1 ".4s, v19.4s\n"
-#define EVQA_TO_INT(y, y1, a, a1) "fcvtns v" #a ".4s, v" #a ".4s\nfcvtns v" #a1 ".4s, v" #a1 ".4s\n"
-#define EVQA_NARROW_ANY(y, y1, a, a1) "sqxtn v" #y ".4h, v" #a ".4s\nsqxtn2 v" #y ".8h, v" #a1 ".4s\n"
-#define EVQA_ZERO_POINT(y, y1, a, a1) "sqadd v" #y ".8h, v" #y ".8h, v20.8h\n"
-#define EVQA_RESULT_ANY(P) "dup v20.8h, w7\n" EVQA_UP_TO##P(EVQA_TO_FLOAT) EVQA_UP_TO##P(EVQA_TIMES) \
-  EVQA_UP_TO##P(EVQA_TO_INT) EVQA_UP_TO##P(EVQA_NARROW_ANY) EVQA_UP_TO##P(EVQA_ZERO_POINT)
-#define EVQA_PUT1 "str d8, [x8]\n"
-#define EVQA_PUT2 EVQA_PUT1 "str d10, [x8, x10]\n"
-#define EVQA_PUT3 EVQA_PUT2 "str d12, [x8, x11]\n"
-#define EVQA_PUT4 EVQA_PUT3 "str d14, [x8, x12]\n"
+// Exact results (requant_exact.h), y in v8..v15; others in the sums' own registers. Both leave bytes in v16 v17 v20 v21.
+#define EVQA_UP_TO1(each) each(8, 9, 0, 1, 16)
+#define EVQA_UP_TO2(each) EVQA_UP_TO1(each) each(10, 11, 2, 3, 17)
+#define EVQA_UP_TO3(each) EVQA_UP_TO2(each) each(12, 13, 4, 5, 20)
+#define EVQA_UP_TO4(each) EVQA_UP_TO3(each) each(14, 15, 6, 7, 21)
+#define EVQA_SHIFT(y, y1, a, a1, b) "ldr q" #y ", [x7]\nldr q" #y1 ", [x7, #16]\n"
+#define EVQA_SCALED(y, y1, a, a1, b) "fmla v" #y ".4s, v" #a ".4s, v18.4s\nfmla v" #y1 ".4s, v" #a1 ".4s, v19.4s\n"
+#define EVQA_WORDS(y, y1, a, a1, b) "xtn v" #b ".4h, v" #y ".4s\nxtn2 v" #b ".8h, v" #y1 ".4s\n"
+#define EVQA_BYTES(y, y1, a, a1, b) "sqxtn v" #b ".8b, v" #b ".8h\n"
+#define EVQA_RESULT_EXACT(P) EVQA_UP_TO##P(EVQA_SHIFT) EVQA_UP_TO##P(EVQA_SCALED) EVQA_UP_TO##P(EVQA_WORDS)
+#define EVQA_TO_FLOAT(y, y1, a, a1, b) "scvtf v" #a ".4s, v" #a ".4s\nscvtf v" #a1 ".4s, v" #a1 ".4s\n"
+#define EVQA_TIMES(y, y1, a, a1, b) "fmul v" #a ".4s, v" #a ".4s, v18.4s\nfmul v" #a1 ".4s, v" #a1 ".4s, v19.4s\n"
+#define EVQA_TO_INT(y, y1, a, a1, b) "fcvtns v" #a ".4s, v" #a ".4s\nfcvtns v" #a1 ".4s, v" #a1 ".4s\n"
+#define EVQA_SATURATE(y, y1, a, a1, b) "sqxtn v" #y ".4h, v" #a ".4s\nsqxtn2 v" #y ".8h, v" #a1 ".4s\n"
+#define EVQA_ZERO_POINT(y, y1, a, a1, b) "sqadd v" #b ".8h, v" #y ".8h, v31.8h\n"
+#define EVQA_RESULT_ANY(P) "dup v31.8h, w7\n" EVQA_UP_TO##P(EVQA_TO_FLOAT) EVQA_UP_TO##P(EVQA_TIMES) \
+  EVQA_UP_TO##P(EVQA_TO_INT) EVQA_UP_TO##P(EVQA_SATURATE) EVQA_UP_TO##P(EVQA_ZERO_POINT)
+#define EVQA_PUT1 "str d16, [x8]\n"
+#define EVQA_PUT2 EVQA_PUT1 "str d17, [x8, x10]\n"
+#define EVQA_PUT3 EVQA_PUT2 "str d20, [x8, x11]\n"
+#define EVQA_PUT4 EVQA_PUT3 "str d21, [x8, x12]\n"
 
 #define EVQA_FILTER_ROW(S, P, result) \
   "ldp x1, x2, [%[s]]\nldp x3, x10, [%[s], #16]\nldp x4, x5, [%[s], #32]\nldp x6, x7, [%[s], #48]\nldp x8, x9, [%[s], #64]\n" \
@@ -150,7 +147,7 @@ static_assert(offsetof(FilterRow, zero) == 80);
   "ldp d22, d23, [x4]\nldp d24, d25, [x4, #16]\nldp d26, d27, [x4, #32]\nldp d28, d29, [x4, #48]\nldr d30, [x4, #64]\n" \
   "1:\n" EVQA_FILTER(S, P) \
   "add x1, x1, x19\nadd x2, x2, x19\nadd x3, x3, x19\nsubs x9, x9, #1\nldr q18, [x6]\nldr q19, [x6, #16]\n" \
-  EVQA_RESULT_##result(P) EVQA_UP_TO##P(EVQA_TO_BYTES) EVQA_PUT##P "add x8, x8, x20\nb.ne 1b\n"
+  EVQA_RESULT_##result(P) EVQA_UP_TO##P(EVQA_BYTES) EVQA_PUT##P "add x8, x8, x20\nb.ne 1b\n"
 #define EVQA_BEFORE_EXACT
 #define EVQA_BEFORE_ANY "ldr x7, [%[s], #80]\n"
 #define EVQA_GROUP1 "mov x20, x10\n"

@@ -46,7 +46,7 @@ EVQA_INLINE void prepare_pairs(const ConvArgs& a, void* packed, ptrdiff_t step) 
 }
 
 // As requant_any, for sums in a PairHead's order. As |y| < 2^22, shifting to the upper half saturates to 16 bits.
-template <int kRows, int kVectors>
+template <int kRows, int kVectors, bool kAdd>
 EVQA_INLINE void requant_pairs(const int32x4_t (&acc)[kRows][kVectors], const float* scale, const Requant& q,
                                const uint8_t* residual, ptrdiff_t residual_pitch, uint8_t* out, ptrdiff_t out_pitch) {
   int8x8_t b[kRows][kVectors / 2];
@@ -57,7 +57,7 @@ EVQA_INLINE void requant_pairs(const int32x4_t (&acc)[kRows][kVectors], const fl
     EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
       float32x4_t even = vmulq_f32(vcvtq_f32_s32(acc[r][v]), s.val[0]);
       float32x4_t odd = vmulq_f32(vcvtq_f32_s32(acc[r][v + 1]), s.val[1]);
-      if (residual) {
+      if (kAdd) {
         const int8x8_t stored = vreinterpret_s8_u8(vld1_u8(residual + r * residual_pitch + 4 * v));
         const int32x4_t d = vreinterpretq_s32_s16(vsubl_s8(stored, residual_zero));
         const int32x4_t d0 = vshrq_n_s32(vshlq_n_s32(d, 16), 16), d1 = vshrq_n_s32(d, 16);

@@ -1,10 +1,12 @@
 // A run of simple tiles (start_4x16_neon.h) in assembler, from inputs to bytes: the sums of sums_4x16_neon.h, then as
 // requant_exact.h has it
 //     fmla: y = sum * scale + shift;  trn1: the low 16 bits of a pair of vectors, in order;  sqxtn: bytes
-// for two rows at a time. The next tile's sums are loaded behind that, where Cortex-A72 has slots to spare.
+// for two rows at a time; or, for tiles that are not exact, as requant_any. The next tile's sums are loaded behind that, where
+// Cortex-A72 has slots to spare.
 //
-// v8..v11 scales, v0..v3 and v4..v7 an even and an odd row's y, v13 one, for odd zero points. x10 and x15 heads of the tiles,
-// x24..x27 the rows' outputs, x23 tiles to come, x28 segments.
+// v8..v11 scales, v0..v3 and v4..v7 an even and an odd row's y, v12 an odd zero point's one, or the zero point. x10 and x15
+// starts of the sums, which in PairHead stand 32 bytes before the scales or behind the shifts; x24..x27 the rows' outputs, x23
+// tiles to come, x28 segments.
 #pragma once
 
 #include "sums_4x16_neon.h"
@@ -17,17 +19,19 @@ struct Run {
   uint8_t* out;
   ptrdiff_t out_pixel;
   int64_t count;  // of kTiles tiles
+  int64_t zero;
 };
 static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 && offsetof(PairHead, scale) == 32 &&
-              offsetof(PairHead, shift) == 64);
+              offsetof(PairHead, shift) == 64 && offsetof(PairHead, sums) == 96);
 
 // clang-format off
 #define EVQA_ENDS2(a, b, c, d, at0, at1) EVQA_ENDS1(a, b, c, d, at0, at1) \
   "ldr q" #c ", [x15, #" #at0 "]\nldr q" #d ", [x15, #" #at1 "]\n"
 #define EVQA_ENDS1(a, b, c, d, at0, at1) "ldr q" #a ", [x10, #" #at0 "]\nldr q" #b ", [x10, #" #at1 "]\n"
-#define EVQA_SCALES(T) EVQA_ENDS##T(8, 9, 10, 11, 32, 48)
-#define EVQA_SHIFT_A(T) EVQA_ENDS##T(0, 1, 2, 3, 64, 80)
-#define EVQA_SHIFT_B(T) EVQA_ENDS##T(4, 5, 6, 7, 64, 80)
+#define EVQA_SHIFTS(T) EVQA_ENDS##T(0, 1, 2, 3, 64, 80)
+#define EVQA_COPY(to, from) "mov v" #to ".16b, v" #from ".16b\n"
+#define EVQA_COPIES2 EVQA_COPY(4, 0) EVQA_COPY(5, 1) EVQA_COPY(6, 2) EVQA_COPY(7, 3)
+#define EVQA_COPIES1 EVQA_COPY(4, 0) EVQA_COPY(5, 1)
 
 #define EVQA_FMA(y, acc, scale) "fmla v" #y ".4s, v" #acc ".4s, v" #scale ".4s\n"
 #define EVQA_FMA2(y0, y1, y2, y3, a0, a1, a2, a3) \
@@ -38,11 +42,20 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
 #define EVQA_TRN(a, b) "trn1 v" #a ".8h, v" #a ".8h, v" #b ".8h\n"
 #define EVQA_TRN2(y0, y1, y2, y3) EVQA_TRN(y0, y1) EVQA_TRN(y2, y3)
 #define EVQA_TRN1(y0, y1, y2, y3) EVQA_TRN(y0, y1)
-#define EVQA_ONE(y) "add v" #y ".8h, v" #y ".8h, v13.8h\n"
+#define EVQA_ONE(y) "add v" #y ".8h, v" #y ".8h, v12.8h\n"
 #define EVQA_ODD2(y0, y1, y2, y3) EVQA_ONE(y0) EVQA_ONE(y2)
 #define EVQA_ODD1(y0, y1, y2, y3) EVQA_ONE(y0)
 #define EVQA_EVEN2(y0, y1, y2, y3)
 #define EVQA_EVEN1(y0, y1, y2, y3)
+
+// As |y| < 2^22, shifting to the upper half saturates to 16 bits.
+#define EVQA_INT(y, acc, scale) "scvtf v" #y ".4s, v" #acc ".4s\nfmul v" #y ".4s, v" #y ".4s, v" #scale ".4s\n" \
+  "fcvtns v" #y ".4s, v" #y ".4s\nsqshl v" #y ".4s, v" #y ".4s, #16\n"
+#define EVQA_PAIR(a, b) "sri v" #b ".4s, v" #a ".4s, #16\nsqadd v" #a ".8h, v" #b ".8h, v12.8h\n"
+#define EVQA_INTS2(y0, y1, y2, y3, a0, a1, a2, a3) EVQA_INT(y0, a0, 8) EVQA_INT(y1, a1, 9) EVQA_INT(y2, a2, 10) \
+  EVQA_INT(y3, a3, 11) EVQA_PAIR(y0, y1) EVQA_PAIR(y2, y3)
+#define EVQA_INTS1(y0, y1, y2, y3, a0, a1, a2, a3) EVQA_INT(y0, a0, 8) EVQA_INT(y1, a1, 9) EVQA_PAIR(y0, y1)
+
 #define EVQA_NARROW(y) "sqxtn v" #y ".8b, v" #y ".8h\n"
 #define EVQA_NARROW2(y0, y1, y2, y3) EVQA_NARROW(y0) EVQA_NARROW(y2)
 #define EVQA_NARROW1(y0, y1, y2, y3) EVQA_NARROW(y0)
@@ -50,61 +63,91 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
 #define EVQA_STORE1(x, y0, y1, y2, y3) "str d" #y0 ", [x" #x "]\nadd x" #x ", x" #x ", #8\n"
 
 // One row, and two.
-#define EVQA_END_ROW(T, row, zero) EVQA_SHIFT_A(T) EVQA_SCALE(T, row, EVQA_A) \
+#define EVQA_ROW_EXACT(T, row, zero) EVQA_SHIFTS(T) EVQA_SCALE(T, row, EVQA_A) \
   EVQA_CALL(EVQA_TRN##T, EVQA_A) EVQA_CALL(EVQA_##zero##T, EVQA_A) EVQA_CALL(EVQA_NARROW##T, EVQA_A)
-#define EVQA_END_ROWS(T, row0, row1, zero) EVQA_SHIFT_A(T) EVQA_SHIFT_B(T) \
+#define EVQA_ROWS_EXACT(T, row0, row1, zero) EVQA_SHIFTS(T) EVQA_COPIES##T \
   EVQA_SCALE(T, row0, EVQA_A) EVQA_SCALE(T, row1, EVQA_B) \
   EVQA_CALL(EVQA_TRN##T, EVQA_A) EVQA_CALL(EVQA_TRN##T, EVQA_B) \
   EVQA_CALL(EVQA_##zero##T, EVQA_A) EVQA_CALL(EVQA_##zero##T, EVQA_B) \
   EVQA_CALL(EVQA_NARROW##T, EVQA_A) EVQA_CALL(EVQA_NARROW##T, EVQA_B)
+#define EVQA_ROW_EVEN(T, row) EVQA_ROW_EXACT(T, row, EVEN)
+#define EVQA_ROWS_EVEN(T, row0, row1) EVQA_ROWS_EXACT(T, row0, row1, EVEN)
+#define EVQA_ROW_ODD(T, row) EVQA_ROW_EXACT(T, row, ODD)
+#define EVQA_ROWS_ODD(T, row0, row1) EVQA_ROWS_EXACT(T, row0, row1, ODD)
+#define EVQA_ROW_ANY(T, row) EVQA_CALL(EVQA_INTS##T, EVQA_A, EVQA_ROW##row) EVQA_CALL(EVQA_NARROW##T, EVQA_A)
+#define EVQA_ROWS_ANY(T, row0, row1) EVQA_ROW_ANY(T, row0) \
+  EVQA_CALL(EVQA_INTS##T, EVQA_B, EVQA_ROW##row1) EVQA_CALL(EVQA_NARROW##T, EVQA_B)
+#define EVQA_WITH_EVEN(T) EVQA_ENDS##T(8, 9, 10, 11, 32, 48)
+#define EVQA_WITH_ODD(T) EVQA_WITH_EVEN(T) "movi v12.8h, #1\n"
+#define EVQA_WITH_ANY(T) EVQA_ENDS##T(8, 9, 10, 11, -64, -48) "ldr w16, [%[s], #96]\ndup v12.8h, w16\n"
 #define EVQA_OUT(T, x, y) EVQA_CALL(EVQA_STORE##T, x, y)
-#define EVQA_END1(T, zero) EVQA_END_ROW(T, 0, zero) EVQA_OUT(T, 24, EVQA_A)
-#define EVQA_END2(T, zero) EVQA_END_ROWS(T, 0, 1, zero) EVQA_OUT(T, 24, EVQA_A) EVQA_OUT(T, 25, EVQA_B)
-#define EVQA_END3(T, zero) EVQA_END2(T, zero) EVQA_END_ROW(T, 2, zero) EVQA_OUT(T, 26, EVQA_A)
-#define EVQA_END4(T, zero) \
-  EVQA_END2(T, zero) EVQA_END_ROWS(T, 2, 3, zero) EVQA_OUT(T, 26, EVQA_A) EVQA_OUT(T, 27, EVQA_B)
+#define EVQA_END1(T, kind) EVQA_ROW_##kind(T, 0) EVQA_OUT(T, 24, EVQA_A)
+#define EVQA_END2(T, kind) EVQA_ROWS_##kind(T, 0, 1) EVQA_OUT(T, 24, EVQA_A) EVQA_OUT(T, 25, EVQA_B)
+#define EVQA_END3(T, kind) EVQA_END2(T, kind) EVQA_ROW_##kind(T, 2) EVQA_OUT(T, 26, EVQA_A)
+#define EVQA_END4(T, kind) EVQA_END2(T, kind) EVQA_ROWS_##kind(T, 2, 3) EVQA_OUT(T, 26, EVQA_A) EVQA_OUT(T, 27, EVQA_B)
 
 // After the last tile its own sums are loaded once more.
 #define EVQA_NEXT2 "add x8, x8, x11\nadd x8, x8, #128\nadd x16, x10, x9, lsl #1\n"
 #define EVQA_NEXT1 "add x8, x8, #144\nadd x16, x10, x9\n"
-#define EVQA_RUN(T, R, products, zero) EVQA_ENTER \
+#define EVQA_RUN(T, R, products, kind) EVQA_ENTER \
   "ldp x24, x27, [%[s], #72]\nldr x23, [%[s], #88]\nmov x28, x6\n" \
   "add x25, x24, x27\nadd x26, x25, x27\nadd x27, x26, x27\n" EVQA_STARTS##R(T) \
   "3:\n" EVQA_QUADS(T, R, products) \
-  "add x15, x10, x9\nmovi v13.8h, #1\n" EVQA_SCALES(T) EVQA_END##R(T, zero) \
+  "add x15, x10, x9\n" EVQA_WITH_##kind(T) EVQA_END##R(T, kind) \
   EVQA_NEXT##T "subs x23, x23, #1\ncsel x10, x16, x10, ne\nadd x15, x10, x9\nmov x22, #0\nmov x6, x28\n" \
   EVQA_STARTS##R(T) \
   "b.ne 3b\n"
-#define EVQA_RUN_TILES(T, R, products, zero) \
-  __asm__ volatile(EVQA_RUN(T, R, products, zero) : : [s] "r"(&run) \
+#define EVQA_RUN_TILES(T, R, products, kind) \
+  __asm__ volatile(EVQA_RUN(T, R, products, kind) : : [s] "r"(&run) \
     : "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", \
       "x23", "x24", "x25", "x26", "x27", "x28", EVQA_CLOBBERS)
-#define EVQA_RUN_ROWS(T, zero) \
+#define EVQA_RUN_ROWS(T, kind) \
   switch (kRows) { \
-    case 1: EVQA_RUN_TILES(T, 1, A, zero); break; \
-    case 2: EVQA_RUN_TILES(T, 2, B, zero); break; \
-    case 3: EVQA_RUN_TILES(T, 3, A, zero); break; \
-    default: EVQA_RUN_TILES(T, 4, B, zero); break; \
+    case 1: EVQA_RUN_TILES(T, 1, A, kind); break; \
+    case 2: EVQA_RUN_TILES(T, 2, B, kind); break; \
+    case 3: EVQA_RUN_TILES(T, 3, A, kind); break; \
+    default: EVQA_RUN_TILES(T, 4, B, kind); break; \
   }
 // clang-format on
 
+// Which way a run's results are computed: exactly with an even or odd zero point, or as is right for any.
+enum Ending { kEven, kOdd, kAny };
+
 template <int kRows>
-EVQA_INLINE void run_tiles(const Run& run) {
+EVQA_INLINE void run_pairs_even(const Run& run) {
   EVQA_RUN_ROWS(2, EVEN)
 }
-
-// The rare cases: an odd zero point, one tile at the end.
 template <int kRows>
-__attribute__((noinline)) void run_tiles_odd(const Run& run) {
+__attribute__((noinline)) void run_pairs_odd(const Run& run) {
   EVQA_RUN_ROWS(2, ODD)
 }
 template <int kRows>
-__attribute__((noinline)) void run_tile(const Run& run, bool odd) {
-  if (odd) {
+__attribute__((noinline)) void run_pairs_any(const Run& run) {
+  EVQA_RUN_ROWS(2, ANY)
+}
+template <int kRows>
+__attribute__((noinline)) void run_last(const Run& run, Ending ending) {
+  if (ending == kEven) {
+    EVQA_RUN_ROWS(1, EVEN)
+  } else if (ending == kOdd) {
     EVQA_RUN_ROWS(1, ODD)
   } else {
-    EVQA_RUN_ROWS(1, EVEN)
+    EVQA_RUN_ROWS(1, ANY)
   }
+}
+
+// `count` pairs of tiles; for none, one tile.
+template <int kRows>
+EVQA_INLINE void run_tiles(Run& run, int count, Ending ending) {
+  run.count = count ? count : 1;
+  if (!count)
+    run_last<kRows>(run, ending);
+  else if (ending == kEven)
+    run_pairs_even<kRows>(run);
+  else if (ending == kOdd)
+    run_pairs_odd<kRows>(run);
+  else
+    run_pairs_any<kRows>(run);
 }
 
 }  // namespace
