@@ -1,13 +1,13 @@
 // The inner loop of conv_4x16_neon.h, in assembler: compilers load single lanes through general registers and spill.
 //
-// Rows are pixels. For each row, in this order, of as many vectors of weights as there are (four or two):
-//     smull into the row's products, sadalp of the row before's products, smlal2 onto the row's products
-// so that an in-order core always has eight independent instructions between a product and its use. ld1r broadcasts k0 k1
-// and k2 k3. Loads stand together, for two rows at a time: in the model of Cortex-A53 every change from vector arithmetic
-// to loads costs some cycles.
+// Rows are pixels. Two rows at a time, for as many vectors of weights as there are (four or two):
+//     sadalp of the products before, smull into one row's products, into the other's, smlal2 onto the one's, onto the other's
+// so that an in-order core always has eight independent instructions between a product and its use. LD2R broadcasts k0 k1
+// and k2 k3. Loads stand together, behind the loop's additions, which move the pointers in advance: in the model of Cortex-A53
+// every change from vector arithmetic to loads costs some cycles.
 //
 // v16..v31 sums, row by row; v8..v11 weights; v0..v3 and v4..v7 products and v12 v13, v14 v15 inputs of even and odd rows.
-// The rows' pointers are in x1..x4, those of the run in x13..x16 and x17, x19..x21, its distance from the rows in x22.
+// The rows' pointers are in x1..x4, those of the run in x13..x16, its distance from the rows in x22.
 #pragma once
 
 #include "start_4x16_neon.h"
@@ -31,16 +31,16 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_ADD(a, t) "sadalp v" #a ".4s, v" #t ".8h\n"
 #define EVQA_W(q, at) "ldr q" #q ", [x8" at "]\n"
 #define EVQA_CALL(macro, ...) macro(__VA_ARGS__)
-// Pointers to k0 k1 and to k2 k3 are apart, and move by an addition of their own: on Cortex-A53 the next load through a
-// pointer waits for whatever moved it.
-#define EVQA_K(k01, k23, p01, p23) "ld1r {v" #k01 ".8h}, [x" #p01 "]\nld1r {v" #k23 ".8h}, [x" #p23 "]\n"
-#define EVQA_MOVE(p01, p23) "add x" #p01 ", x" #p01 ", #4\nadd x" #p23 ", x" #p23 ", #4\n"
-#define EVQA_P0 13, 17
-#define EVQA_P1 14, 19
-#define EVQA_P2 15, 20
-#define EVQA_P3 16, 21
+#define EVQA_K(k01, k23, p) "ld2r {v" #k01 ".8h, v" #k23 ".8h}, [x" #p "]\n"
+#define EVQA_P0 13
+#define EVQA_P1 14
+#define EVQA_P2 15
+#define EVQA_P3 16
 #define EVQA_IN(row, k) EVQA_CALL(EVQA_K, k, EVQA_P##row)
-#define EVQA_ON(row) EVQA_CALL(EVQA_MOVE, EVQA_P##row)
+#define EVQA_ON1 "add x13, x13, #4\n"
+#define EVQA_ON2 EVQA_ON1 "add x14, x14, #4\n"
+#define EVQA_ON3 EVQA_ON2 "add x15, x15, #4\n"
+#define EVQA_ON4 EVQA_ON3 "add x16, x16, #4\n"
 
 // Two tiles: four vectors of weights, products from v##t on.
 #define EVQA_MUL2(k, t0, t1, t2, t3) EVQA_MUL(t0, 8, k) EVQA_MUL(t1, 9, k) EVQA_MUL(t2, 10, k) EVQA_MUL(t3, 11, k)
@@ -69,24 +69,17 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_ROW2 24, 25, 26, 27
 #define EVQA_ROW3 28, 29, 30, 31
 
-#define EVQA_LOOP1(T) \
-  EVQA_IN(0, EVQA_KA) EVQA_ON(0) EVQA_SUM(T, 0, EVQA_A) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_ONTO(T, 13, EVQA_A)
+#define EVQA_TWO(T) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_PRODUCTS(T, 14, EVQA_B) \
+  EVQA_ONTO(T, 13, EVQA_A) EVQA_ONTO(T, 15, EVQA_B)
+#define EVQA_LOOP1(T) EVQA_IN(0, EVQA_KA) EVQA_SUM(T, 0, EVQA_A) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_ONTO(T, 13, EVQA_A)
 #define EVQA_LOOP2(T) \
-  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_ON(0) EVQA_ON(1) \
-  EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
-  EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B)
+  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_SUM(T, 1, EVQA_B) EVQA_TWO(T) EVQA_SUM(T, 0, EVQA_A)
 #define EVQA_LOOP3(T) \
-  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_IN(2, EVQA_KC) EVQA_ON(0) EVQA_ON(1) EVQA_ON(2) \
-  EVQA_SUM(T, 2, EVQA_A) EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_ONTO(T, 13, EVQA_A) \
-  EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B) \
+  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_IN(2, EVQA_KC) EVQA_SUM(T, 2, EVQA_A) EVQA_TWO(T) EVQA_SUM(T, 0, EVQA_A) \
   EVQA_PRODUCTS(T, 28, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 29, EVQA_A)
 #define EVQA_LOOP4(T) \
-  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_ON(0) EVQA_ON(1) \
-  EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 3, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
-  EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 0, EVQA_A) EVQA_ONTO(T, 15, EVQA_B) \
-  EVQA_IN(2, EVQA_KA) EVQA_IN(3, EVQA_KB) EVQA_ON(2) EVQA_ON(3) \
-  EVQA_PRODUCTS(T, 12, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 13, EVQA_A) \
-  EVQA_PRODUCTS(T, 14, EVQA_B) EVQA_SUM(T, 2, EVQA_A) EVQA_ONTO(T, 15, EVQA_B)
+  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_SUM(T, 3, EVQA_B) EVQA_TWO(T) EVQA_SUM(T, 0, EVQA_A) \
+  EVQA_IN(2, EVQA_KA) EVQA_IN(3, EVQA_KB) EVQA_SUM(T, 1, EVQA_B) EVQA_TWO(T) EVQA_SUM(T, 2, EVQA_A)
 
 // Every row's sums are loaded, not copied: loads are free while Cortex-A72 multiplies.
 #define EVQA_STARTS1(T) EVQA_CALL(EVQA_START##T, EVQA_ROW0)
@@ -102,15 +95,14 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_ENTER \
   "ldp x1, x3, [%[s]]\nldp x5, x6, [%[s], #16]\nldp x7, x8, [%[s], #32]\n" \
   "ldr x9, [%[s], #48]\nldp x10, x15, [%[s], #56]\n" \
-  "add x2, x1, x3\nadd x4, x2, x3, lsl #1\nadd x3, x2, x3\nadd x11, x9, #16\nmov x22, #0\n"
+  "add x2, x1, x3\nadd x4, x2, x3, lsl #1\nadd x3, x2, x3\nadd x11, x9, #16\nmov x22, #-4\nsub x8, x8, #32\n"
 // From sums that are loaded to all products added. `zero` is where the last row's products are: they begin with zero, as
 // the first quad adds them.
 #define EVQA_QUADS(T, R, zero) \
   EVQA_ZERO_##zero \
   "1:\n" \
   "mov x12, x7\nadd x13, x1, x22\nadd x14, x2, x22\nadd x15, x3, x22\nadd x16, x4, x22\n" \
-  "add x17, x13, #2\nadd x19, x14, #2\nadd x20, x15, #2\nadd x21, x16, #2\n" \
-  "2:\nsubs x12, x12, #1\n" EVQA_WEIGHTS##T "add x8, x8, #32\n" \
+  "2:\nadd x8, x8, #32\nsubs x12, x12, #1\n" EVQA_ON##R EVQA_WEIGHTS##T \
   EVQA_LOOP##R(T) \
   "b.ne 2b\n" \
   "add x22, x22, x5\nsubs x6, x6, #1\nb.ne 1b\n" \
@@ -120,7 +112,7 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_SUMS(T, R, zero) EVQA_ENTER EVQA_STARTS##R(T) EVQA_QUADS(T, R, zero)
 #define EVQA_CLOBBERS \
   "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "x1", "x2", "x3", \
-  "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x19", "x20", "x21", "x22", "cc", "memory"
+  "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x22", "cc", "memory"
 
 #define EVQA_SUM_REGISTER(n) register int32x4_t v##n __asm__("v" #n)
 #define EVQA_RUN_SUMS(T, R, zero) \

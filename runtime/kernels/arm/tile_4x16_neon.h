@@ -94,7 +94,7 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
   "add x25, x24, x27\nadd x26, x25, x27\nadd x27, x26, x27\n" EVQA_STARTS##R(T) \
   "3:\n" EVQA_QUADS(T, R, products) \
   "add x15, x10, x9\n" EVQA_WITH_##kind(T) EVQA_END##R(T, kind) \
-  EVQA_NEXT##T "subs x23, x23, #1\ncsel x10, x16, x10, ne\nadd x15, x10, x9\nmov x22, #0\nmov x6, x28\n" \
+  EVQA_NEXT##T "subs x23, x23, #1\ncsel x10, x16, x10, ne\nadd x15, x10, x9\nmov x22, #-4\nmov x6, x28\n" \
   EVQA_STARTS##R(T) \
   "b.ne 3b\n"
 #define EVQA_RUN_TILES(T, R, products, kind) \
