@@ -1,8 +1,7 @@
 // A run of simple tiles (start_4x16_neon.h) in assembler, from inputs to bytes: the sums of sums_4x16_neon.h, then as
 // requant_exact.h has it
 //     fmla: y = sum * scale + shift;  trn1: the low 16 bits of a pair of vectors, in order;  sqxtn: bytes
-// for two rows at a time; or, for tiles that are not exact, as requant_any. The next tile's sums are loaded behind that, where
-// Cortex-A72 has slots to spare.
+// for two rows at a time; or, for tiles that are not exact, as requant_any.
 //
 // v8..v11 scales, v0..v3 and v4..v7 an even and an odd row's y, v12 an odd zero point's one, or the zero point. x10 and x15
 // starts of the sums, which in PairHead stand 32 bytes before the scales or behind the shifts; x24..x27 the rows' outputs, x23
@@ -28,10 +27,8 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
 #define EVQA_ENDS2(a, b, c, d, at0, at1) EVQA_ENDS1(a, b, c, d, at0, at1) \
   "ldr q" #c ", [x15, #" #at0 "]\nldr q" #d ", [x15, #" #at1 "]\n"
 #define EVQA_ENDS1(a, b, c, d, at0, at1) "ldr q" #a ", [x10, #" #at0 "]\nldr q" #b ", [x10, #" #at1 "]\n"
-#define EVQA_SHIFTS(T) EVQA_ENDS##T(0, 1, 2, 3, 64, 80)
-#define EVQA_COPY(to, from) "mov v" #to ".16b, v" #from ".16b\n"
-#define EVQA_COPIES2 EVQA_COPY(4, 0) EVQA_COPY(5, 1) EVQA_COPY(6, 2) EVQA_COPY(7, 3)
-#define EVQA_COPIES1 EVQA_COPY(4, 0) EVQA_COPY(5, 1)
+#define EVQA_SHIFTS_A(T) EVQA_ENDS##T(0, 1, 2, 3, 64, 80)
+#define EVQA_SHIFTS_B(T) EVQA_ENDS##T(4, 5, 6, 7, 64, 80)
 
 #define EVQA_FMA(y, acc, scale) "fmla v" #y ".4s, v" #acc ".4s, v" #scale ".4s\n"
 #define EVQA_FMA2(y0, y1, y2, y3, a0, a1, a2, a3) \
@@ -63,9 +60,9 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
 #define EVQA_STORE1(x, y0, y1, y2, y3) "str d" #y0 ", [x" #x "]\nadd x" #x ", x" #x ", #8\n"
 
 // One row, and two.
-#define EVQA_ROW_EXACT(T, row, zero) EVQA_SHIFTS(T) EVQA_SCALE(T, row, EVQA_A) \
+#define EVQA_ROW_EXACT(T, row, zero) EVQA_SHIFTS_A(T) EVQA_SCALE(T, row, EVQA_A) \
   EVQA_CALL(EVQA_TRN##T, EVQA_A) EVQA_CALL(EVQA_##zero##T, EVQA_A) EVQA_CALL(EVQA_NARROW##T, EVQA_A)
-#define EVQA_ROWS_EXACT(T, row0, row1, zero) EVQA_SHIFTS(T) EVQA_COPIES##T \
+#define EVQA_ROWS_EXACT(T, row0, row1, zero) EVQA_SHIFTS_A(T) EVQA_SHIFTS_B(T) \
   EVQA_SCALE(T, row0, EVQA_A) EVQA_SCALE(T, row1, EVQA_B) \
   EVQA_CALL(EVQA_TRN##T, EVQA_A) EVQA_CALL(EVQA_TRN##T, EVQA_B) \
   EVQA_CALL(EVQA_##zero##T, EVQA_A) EVQA_CALL(EVQA_##zero##T, EVQA_B) \
@@ -86,17 +83,14 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
 #define EVQA_END3(T, kind) EVQA_END2(T, kind) EVQA_ROW_##kind(T, 2) EVQA_OUT(T, 26, EVQA_A)
 #define EVQA_END4(T, kind) EVQA_END2(T, kind) EVQA_ROWS_##kind(T, 2, 3) EVQA_OUT(T, 26, EVQA_A) EVQA_OUT(T, 27, EVQA_B)
 
-// After the last tile its own sums are loaded once more.
-#define EVQA_NEXT2 "add x8, x8, x11\nadd x8, x8, #128\nadd x16, x10, x9, lsl #1\n"
-#define EVQA_NEXT1 "add x8, x8, #144\nadd x16, x10, x9\n"
+#define EVQA_NEXT2 "add x8, x8, x11\nadd x8, x8, #128\nadd x10, x10, x9, lsl #1\nadd x15, x10, x9\n"
+#define EVQA_NEXT1 "add x8, x8, #144\nadd x10, x10, x9\n"
 #define EVQA_RUN(T, R, products, kind) EVQA_ENTER \
   "ldp x24, x27, [%[s], #72]\nldr x23, [%[s], #88]\nmov x28, x6\n" \
-  "add x25, x24, x27\nadd x26, x25, x27\nadd x27, x26, x27\n" EVQA_STARTS##R(T) \
-  "3:\n" EVQA_QUADS(T, R, products) \
-  "add x15, x10, x9\n" EVQA_WITH_##kind(T) EVQA_END##R(T, kind) \
-  EVQA_NEXT##T "subs x23, x23, #1\ncsel x10, x16, x10, ne\nadd x15, x10, x9\nmov x22, #-4\nmov x6, x28\n" \
-  EVQA_STARTS##R(T) \
-  "b.ne 3b\n"
+  "add x25, x24, x27\nadd x26, x25, x27\nadd x27, x26, x27\n" \
+  "3:\n" EVQA_STARTS##R(T) EVQA_QUADS(T, R, products) \
+  "add x15, x10, x9\nsubs x23, x23, #1\nmov x22, #-4\nmov x6, x28\n" EVQA_WITH_##kind(T) EVQA_END##R(T, kind) \
+  EVQA_NEXT##T "b.ne 3b\n"
 #define EVQA_RUN_TILES(T, R, products, kind) \
   __asm__ volatile(EVQA_RUN(T, R, products, kind) : : [s] "r"(&run) \
     : "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", \
