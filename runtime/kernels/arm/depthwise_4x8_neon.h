@@ -54,61 +54,52 @@ EVQA_INLINE void depthwise_pixel(const DepthwiseArgs& a, const FilterTile& tile,
   edge.give(out, a.pitch, 1, n);
 }
 
-template <int kStride, int kPixels>
-EVQA_INLINE void filter_groups(FilterRow& r, int groups, bool exact) {
-  if (!groups) return;
-  r.groups = groups;
-  if (exact)
-    filter_exact<kStride, kPixels>(r);
-  else
-    filter_any<kStride, kPixels>(r);
-  const ptrdiff_t step = groups * kPixels * r.pitch;
-  for (int i = 0; i < 3; ++i) r.rows[i] += step * kStride;
-  r.out += step;
+template <int kStride>
+void depthwise_pixels(const DepthwiseArgs& a, const FilterTile& tile, FilterRow row, int channel, int pixels) {
+  for (; pixels; --pixels, row.out += a.pitch) {
+    depthwise_pixel(a, tile, row.in, channel, row.out);
+    for (int i = 0; i < 3; ++i) row.in[i] += kStride * a.pitch;
+  }
 }
 
 template <int kStride>
-EVQA_INLINE void depthwise_row(const DepthwiseArgs& a, const FilterTile& tile, int out_row, int channel, int pixel,
-                               const Groups& g) {
-  const ptrdiff_t pitch = a.pitch;
-  const bool exact = tile.head.exact && !(a.out_zero & 1);
-  FilterRow r = {{}, pitch, tile.taps, exact ? tile.head.start : a.bias + channel, a.scale + channel, tile.head.shift,
-                 a.out[out_row] + pixel * pitch + channel, 0, a.out_zero};
-  for (int i = 0; i < 3; ++i) r.rows[i] = a.rows[out_row * kStride + i] + pixel * kStride * pitch + channel;
-  if (channel + kTile > a.channels || requant_of(a).clamps()) {
-    for (int i = g.count * g.size - g.short_count; i; --i) {
-      depthwise_pixel(a, tile, r.rows, channel, r.out);
-      for (int row = 0; row < 3; ++row) r.rows[row] += kStride * pitch;
-      r.out += pitch;
-    }
-    return;
+void depthwise_rows_neon(const DepthwiseArgs& a, int pixel, int pixels) {
+  using Filter = void (*)(const FilterRows&);
+  static constexpr Filter filters[2][4] = {
+      {filter_any<kStride, 1>, filter_any<kStride, 2>, filter_any<kStride, 3>, filter_any<kStride, 4>},
+      {filter_exact<kStride, 1>, filter_exact<kStride, 2>, filter_exact<kStride, 3>, filter_exact<kStride, 4>}};
+  const FilterTile* tile = static_cast<const FilterTile*>(a.packed);
+  const Groups g = divide(pixels, 4);
+  const bool clamps = requant_of(a).clamps(), even = !(a.out_zero & 1);
+  FilterRows f = {{}, a.out_rows, a.pitch, nullptr, nullptr, a.scale, nullptr, g.count - g.short_count, g.short_count,
+                  a.out_zero};
+  for (int r = 0; r < a.out_rows; ++r) {
+    for (int i = 0; i < 3; ++i) f.rows[r].in[i] = a.rows[r * kStride + i] + pixel * kStride * f.pitch;
+    f.rows[r].out = a.out[r] + pixel * f.pitch;
   }
-  const int full = g.count - g.short_count;
-  if (g.size == 4) {
-    filter_groups<kStride, 4>(r, full, exact);
-    filter_groups<kStride, 3>(r, g.short_count, exact);
-  } else if (g.size == 3) {
-    filter_groups<kStride, 3>(r, full, exact);
-    filter_groups<kStride, 2>(r, g.short_count, exact);
-  } else if (g.size == 2) {
-    filter_groups<kStride, 2>(r, full, exact);
-    filter_groups<kStride, 1>(r, g.short_count, exact);
-  } else {
-    filter_groups<kStride, 1>(r, full, exact);
+  for (int c = 0; c < a.channels; c += kTile, ++tile) {
+    if (clamps || c + kTile > a.channels) {
+      for (int r = 0; r < a.out_rows; ++r) depthwise_pixels<kStride>(a, *tile, f.rows[r], c, pixels);
+    } else {
+      const bool exact = tile->head.exact && even;
+      f.taps = tile->taps, f.start = exact ? tile->head.start : a.bias + c, f.shift = tile->head.shift;
+      filters[exact][g.size - 1](f);
+    }
+    f.scale += kTile;
+    for (FilterRow& row : f.rows) {
+      for (const uint8_t*& in : row.in) in += kTile;
+      row.out += kTile;
+    }
   }
 }
 
 template <int kStride>
 void depthwise_all_neon(const DepthwiseArgs& a) {
-  const FilterTile* tiles = static_cast<const FilterTile*>(a.packed);
   // A strip of pixels stays in the first cache while its channels are gone through.
   int strip = 16384 / (5 * kStride * a.channels) / 4 * 4;
   if (strip < 8) strip = 8;
-  for (int pixel = 0; pixel < a.pixels; pixel += strip) {
-    const Groups g = divide(least(strip, a.pixels - pixel), 4);
-    for (int c = 0; c < a.channels; c += kTile)
-      for (int r = 0; r < a.out_rows; ++r) depthwise_row<kStride>(a, tiles[c / kTile], r, c, pixel, g);
-  }
+  for (int pixel = 0; pixel < a.pixels; pixel += strip)
+    depthwise_rows_neon<kStride>(a, pixel, least(strip, a.pixels - pixel));
 }
 
 void depthwise_4x8_neon(const DepthwiseArgs& a) {

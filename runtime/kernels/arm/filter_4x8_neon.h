@@ -1,4 +1,4 @@
-// A row of a 3x3 depthwise filter in assembler: groups of up to 4 pixels x 8 channels.
+// One or two rows of a 3x3 depthwise filter in assembler: groups of up to 4 pixels x 8 channels.
 //
 // Taps are multiplied in pairs, t = smull(tap), t = smlal(t, next tap), and added to two vectors of sums with saddw; the ninth
 // alone. Pairs take turns with two sets of products, so that an in-order core has eight independent instructions between a
@@ -7,7 +7,8 @@
 // to loads costs some cycles.
 //
 // v0..v7 sums, pixel by pixel; v14..v17 and v18..v21 products A and B; v22..v30 taps; v8..v13, v31, and at first v6 v7 inputs.
-// x1..x3 input rows, x8 output, x9 groups to come, x10..x17 one to eight pixels on, x19 and x20 a group's inputs and outputs.
+// x1..x3 input rows, x8 output, x9 groups to come, x10..x17 one to eight pixels on; x5, x6, x7 start, scale and shift; x20 the
+// next row's pointers, x21 rows to come, x22 and x23 groups of kPixels and of one less.
 #pragma once
 
 #include "requant_exact.h"
@@ -16,15 +17,20 @@ namespace evqa {
 namespace {
 
 struct FilterRow {
-  const uint8_t* rows[3];
+  const uint8_t* in[3];
+  uint8_t* out;
+};
+
+struct FilterRows {
+  FilterRow rows[2];
+  int64_t count;
   ptrdiff_t pitch;
   const int8_t* taps;
   const int32_t* start;
   const float *scale, *shift;  // the latter for exact results only
-  uint8_t* out;
-  int64_t groups, zero;
+  int64_t groups, short_groups, zero;
 };
-static_assert(offsetof(FilterRow, zero) == 80);
+static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, zero) == 128);
 
 // clang-format off
 #define EVQA_JOIN(macro, ...) macro(__VA_ARGS__)
@@ -140,39 +146,48 @@ static_assert(offsetof(FilterRow, zero) == 80);
 #define EVQA_PUT3 EVQA_PUT2 "str d20, [x8, x11]\n"
 #define EVQA_PUT4 EVQA_PUT3 "str d21, [x8, x12]\n"
 
-#define EVQA_FILTER_ROW(S, P, result) \
-  "ldp x1, x2, [%[s]]\nldp x3, x10, [%[s], #16]\nldp x4, x5, [%[s], #32]\nldp x6, x7, [%[s], #48]\nldp x8, x9, [%[s], #64]\n" \
+// A group's columns, of outputs and of inputs.
+#define EVQA_STEP1_1 "x10"
+#define EVQA_STEP1_2 "x11"
+#define EVQA_STEP1_3 "x12"
+#define EVQA_STEP1_4 "x13"
+#define EVQA_STEP2_1 "x11"
+#define EVQA_STEP2_2 "x13"
+#define EVQA_STEP2_3 "x15"
+#define EVQA_STEP2_4 "x17"
+#define EVQA_GROUP(S, P, result) EVQA_FILTER(S, P) "subs x9, x9, #1\n" \
+  "add x1, x1, " EVQA_STEP##S##_##P "\nadd x2, x2, " EVQA_STEP##S##_##P "\nadd x3, x3, " EVQA_STEP##S##_##P "\n" \
+  "ldr q18, [x6]\nldr q19, [x6, #16]\n" \
+  EVQA_RESULT_##result(P) EVQA_UP_TO##P(EVQA_BYTES) EVQA_PUT##P "add x8, x8, " EVQA_STEP1_##P "\n"
+#define EVQA_FILTER_ROWS(S, P, Q, result) \
+  "ldp x21, x10, [%[s], #64]\nldp x4, x5, [%[s], #80]\nldp x6, x7, [%[s], #96]\nldp x22, x23, [%[s], #112]\n" \
   "add x11, x10, x10\nadd x12, x11, x10\nadd x13, x11, x11\nadd x14, x13, x10\nadd x15, x12, x12\nadd x16, x15, x10\n" \
-  "add x17, x13, x13\n" EVQA_GROUP##P EVQA_GROUP_IN##S EVQA_BEFORE_##result \
+  "add x17, x13, x13\nmov x20, %[s]\n" EVQA_BEFORE_##result \
   "ldp d22, d23, [x4]\nldp d24, d25, [x4, #16]\nldp d26, d27, [x4, #32]\nldp d28, d29, [x4, #48]\nldr d30, [x4, #64]\n" \
-  "1:\n" EVQA_FILTER(S, P) \
-  "add x1, x1, x19\nadd x2, x2, x19\nadd x3, x3, x19\nsubs x9, x9, #1\nldr q18, [x6]\nldr q19, [x6, #16]\n" \
-  EVQA_RESULT_##result(P) EVQA_UP_TO##P(EVQA_BYTES) EVQA_PUT##P "add x8, x8, x20\nb.ne 1b\n"
+  "1:\nldp x1, x2, [x20]\nldp x3, x8, [x20, #16]\nadd x20, x20, #32\nmov x9, x22\n" \
+  "2:\n" EVQA_GROUP(S, P, result) "b.ne 2b\n" \
+  "cbz x23, 4f\nmov x9, x23\n" \
+  "3:\n" EVQA_GROUP(S, Q, result) "b.ne 3b\n" \
+  "4:\nsubs x21, x21, #1\nb.ne 1b\n"
 #define EVQA_BEFORE_EXACT
-#define EVQA_BEFORE_ANY "ldr x7, [%[s], #80]\n"
-#define EVQA_GROUP1 "mov x20, x10\n"
-#define EVQA_GROUP2 "mov x20, x11\n"
-#define EVQA_GROUP3 "mov x20, x12\n"
-#define EVQA_GROUP4 "mov x20, x13\n"
-#define EVQA_GROUP_IN1 "mov x19, x20\n"
-#define EVQA_GROUP_IN2 "add x19, x20, x20\n"
-#define EVQA_RUN_FILTER(S, P, result) \
-  __asm__ volatile(EVQA_FILTER_ROW(S, P, result) : : [s] "r"(&row) \
+#define EVQA_BEFORE_ANY "ldr x7, [%[s], #128]\n"
+#define EVQA_RUN_FILTER(S, P, Q, result) \
+  __asm__ volatile(EVQA_FILTER_ROWS(S, P, Q, result) : : [s] "r"(&rows) \
     : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", \
       "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", \
       "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", \
-      "x19", "x20", "cc", "memory")
+      "x20", "x21", "x22", "x23", "cc", "memory")
 #define EVQA_FILTERS(S, result) \
   switch (kPixels) { \
-    case 1: EVQA_RUN_FILTER(S, 1, result); break; \
-    case 2: EVQA_RUN_FILTER(S, 2, result); break; \
-    case 3: EVQA_RUN_FILTER(S, 3, result); break; \
-    default: EVQA_RUN_FILTER(S, 4, result); break; \
+    case 1: EVQA_RUN_FILTER(S, 1, 1, result); break; \
+    case 2: EVQA_RUN_FILTER(S, 2, 1, result); break; \
+    case 3: EVQA_RUN_FILTER(S, 3, 2, result); break; \
+    default: EVQA_RUN_FILTER(S, 4, 3, result); break; \
   }
 // clang-format on
 
 template <int kStride, int kPixels>
-EVQA_INLINE void filter_exact(const FilterRow& row) {
+void filter_exact(const FilterRows& rows) {
   if (kStride == 1) {
     EVQA_FILTERS(1, EXACT)
   } else {
@@ -182,7 +197,7 @@ EVQA_INLINE void filter_exact(const FilterRow& row) {
 
 // For any sums, scales and zero points.
 template <int kStride, int kPixels>
-EVQA_INLINE void filter_any(const FilterRow& row) {
+void filter_any(const FilterRows& rows) {
   if (kStride == 1) {
     EVQA_FILTERS(1, ANY)
   } else {

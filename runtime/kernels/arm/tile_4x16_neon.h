@@ -46,12 +46,19 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
 #define EVQA_EVEN1(y0, y1, y2, y3)
 
 // As |y| < 2^22, shifting to the upper half saturates to 16 bits.
-#define EVQA_INT(y, acc, scale) "scvtf v" #y ".4s, v" #acc ".4s\nfmul v" #y ".4s, v" #y ".4s, v" #scale ".4s\n" \
-  "fcvtns v" #y ".4s, v" #y ".4s\nsqshl v" #y ".4s, v" #y ".4s, #16\n"
-#define EVQA_PAIR(a, b) "sri v" #b ".4s, v" #a ".4s, #16\nsqadd v" #a ".8h, v" #b ".8h, v12.8h\n"
-#define EVQA_INTS2(y0, y1, y2, y3, a0, a1, a2, a3) EVQA_INT(y0, a0, 8) EVQA_INT(y1, a1, 9) EVQA_INT(y2, a2, 10) \
-  EVQA_INT(y3, a3, 11) EVQA_PAIR(y0, y1) EVQA_PAIR(y2, y3)
-#define EVQA_INTS1(y0, y1, y2, y3, a0, a1, a2, a3) EVQA_INT(y0, a0, 8) EVQA_INT(y1, a1, 9) EVQA_PAIR(y0, y1)
+#define EVQA_INT(y, acc) "scvtf v" #y ".4s, v" #acc ".4s\n"
+#define EVQA_MULTIPLE(y, scale) "fmul v" #y ".4s, v" #y ".4s, v" #scale ".4s\n"
+#define EVQA_ROUND(y) "fcvtns v" #y ".4s, v" #y ".4s\n"
+#define EVQA_UPPER(y) "sqshl v" #y ".4s, v" #y ".4s, #16\n"
+#define EVQA_PAIR(a, b) "sri v" #b ".4s, v" #a ".4s, #16\n"
+#define EVQA_ZERO(a, b) "sqadd v" #a ".8h, v" #b ".8h, v12.8h\n"
+#define EVQA_INTS2(y0, y1, y2, y3, a0, a1, a2, a3) \
+  EVQA_INT(y0, a0) EVQA_INT(y1, a1) EVQA_INT(y2, a2) EVQA_INT(y3, a3) \
+  EVQA_MULTIPLE(y0, 8) EVQA_MULTIPLE(y1, 9) EVQA_MULTIPLE(y2, 10) EVQA_MULTIPLE(y3, 11) \
+  EVQA_ROUND(y0) EVQA_ROUND(y1) EVQA_ROUND(y2) EVQA_ROUND(y3) EVQA_UPPER(y0) EVQA_UPPER(y1) EVQA_UPPER(y2) EVQA_UPPER(y3) \
+  EVQA_PAIR(y0, y1) EVQA_PAIR(y2, y3) EVQA_ZERO(y0, y1) EVQA_ZERO(y2, y3)
+#define EVQA_INTS1(y0, y1, y2, y3, a0, a1, a2, a3) EVQA_INT(y0, a0) EVQA_INT(y1, a1) EVQA_MULTIPLE(y0, 8) \
+  EVQA_MULTIPLE(y1, 9) EVQA_ROUND(y0) EVQA_ROUND(y1) EVQA_UPPER(y0) EVQA_UPPER(y1) EVQA_PAIR(y0, y1) EVQA_ZERO(y0, y1)
 
 #define EVQA_NARROW(y) "sqxtn v" #y ".8b, v" #y ".8h\n"
 #define EVQA_NARROW2(y0, y1, y2, y3) EVQA_NARROW(y0) EVQA_NARROW(y2)
