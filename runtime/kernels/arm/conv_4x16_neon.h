@@ -65,41 +65,52 @@ __attribute__((noinline)) void tile_4x16_general(const ConvArgs& a, const Sums& 
   if (n < kWidth) edge.give(a.out + at, a.out_pixel, kRows, n);
 }
 
-// Channels first .. last - 1 of a block's pixels, or as many of them as are alike; gives how many tiles that was.
+// Tiles that are alike, and how they end.
+struct Alike {
+  int tiles;
+  bool general;
+  Ending ending;
+};
+
+// From the tile with `head` on, of `left` tiles, `whole` of them with 8 channels; of those at the end one may be alone.
+EVQA_INLINE Alike alike(const ConvArgs& a, const PairHead* head, ptrdiff_t step, int left, int whole) {
+  if (!is_plain(a) || !whole) return {left, true, kAny};
+  const int run = least(left, static_cast<int>(head->run));
+  if (run >= 2 || whole == 1) return {run >= 2 ? run & ~1 : 1, false, !run ? kAny : a.out_zero & 1 ? kOdd : kEven};
+  int n = 2;
+  for (; n + 2 <= whole; n += 2)
+    if (reinterpret_cast<const PairHead*>(reinterpret_cast<const int8_t*>(head) + n * step)->run >= 2) break;
+  return {n, false, kAny};
+}
+
 template <int kRows>
-EVQA_INLINE int some_tiles(const ConvArgs& a, Run& r, bool plain, int pixel, int first, int last) {
-  const PairHead* head = reinterpret_cast<const PairHead*>(r.sums.w - kHeadBytes);
-  const PairHead* next = reinterpret_cast<const PairHead*>(r.sums.w - kHeadBytes + r.sums.step);
-  const int left = tiles(last - first), whole = (least(last, a.channels) - first) / kTile;
-  const int exact = least(left, static_cast<int>(head->run));
-  const bool is_exact = exact >= 2 || (exact && whole == 1);
-  r.sums.start[0] = is_exact ? head->exact_sums : head->sums;
-  r.sums.start[1] = is_exact ? next->exact_sums : next->sums;
-  if (plain && whole) {
-    r.out = a.out + pixel * a.out_pixel + first;
-    const int pairs = is_exact ? exact / 2 : whole >= 2;
-    run_tiles<kRows>(r, pairs, !is_exact ? kAny : a.out_zero & 1 ? kOdd : kEven);
-    return pairs ? 2 * pairs : 1;
+EVQA_INLINE void general_tiles(const ConvArgs& a, Sums s, int pixel, int channel, int count) {
+  for (; count >= 2; count -= 2, channel += 2 * kTile, s.w += 2 * s.step) {
+    tile_4x16_general<kRows, 2>(a, s, pixel, channel);
+    s.start[0] += 2 * s.step / 4, s.start[1] += 2 * s.step / 4;
   }
-  r.sums.start[0] = head->sums, r.sums.start[1] = next->sums;
-  if (left == 1)
-    tile_4x16_general<kRows, 1>(a, r.sums, pixel, first);
-  else
-    tile_4x16_general<kRows, 2>(a, r.sums, pixel, first);
-  return left == 1 ? 1 : 2;
+  if (count) tile_4x16_general<kRows, 1>(a, s, pixel, channel);
 }
 
 template <int kRows>
 void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, const TileStart*) {
   const ptrdiff_t step = tile_bytes(a.shape);
-  const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step + kHeadBytes;
-  const bool plain = is_plain(a);
-  for (int g = 0; g < groups; ++g, pixel += kRows) {
-    Run r = {{a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads, packed, step, {}},
-             nullptr, a.out_pixel, 0, a.out_zero};
-    for (int c = first; c < last;) {
-      const int done = some_tiles<kRows>(a, r, plain, pixel, c, last);
-      c += done * kTile, r.sums.w += done * step;
+  const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
+  Alike part;
+  for (int c = first; c < last; c += part.tiles * kTile, packed += part.tiles * step) {
+    const PairHead* head = reinterpret_cast<const PairHead*>(packed);
+    part = alike(a, head, step, tiles(last - c), (least(last, a.channels) - c) / kTile);
+    const int32_t* start = part.general || part.ending == kAny ? head->sums : head->exact_sums;
+    Run r = {{a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
+              packed + kHeadBytes, step, {start, start + step / 4}},
+             a.out + pixel * a.out_pixel + c, a.out_pixel, 0, a.out_zero};
+    for (int g = 0; g < groups; ++g) {
+      if (part.general)
+        general_tiles<kRows>(a, r.sums, pixel + g * kRows, c, part.tiles);
+      else
+        run_tiles<kRows>(r, part.tiles / 2, part.ending);
+      r.sums.in += kRows * a.in_pixel;
+      r.out += kRows * a.out_pixel;
     }
   }
 }

@@ -34,7 +34,7 @@ void depthwise_pack(int channels, const int8_t* weights, void* packed) {
 
 void depthwise_prepare(const DepthwiseArgs& a, void* packed) {
   FilterTile* tile = static_cast<FilterTile*>(packed);
-  for (int c = 0; c < a.channels; c += kTile, ++tile) prepare_head(&tile->head, a.bias + c, a.scale + c, a.out_zero);
+  for (int c = 0; c < a.channels; c += kTile, ++tile) prepare_tile(&tile->head, a.bias + c, a.scale + c, a.out_zero);
 }
 
 // One pixel of the last channels, or between bounds.
@@ -71,7 +71,7 @@ void depthwise_rows_neon(const DepthwiseArgs& a, int pixel, int pixels) {
   const FilterTile* tile = static_cast<const FilterTile*>(a.packed);
   const Groups g = divide(pixels, 4);
   const bool clamps = requant_of(a).clamps(), even = !(a.out_zero & 1);
-  FilterRows f = {{}, a.out_rows, a.pitch, nullptr, nullptr, a.scale, nullptr, g.count - g.short_count, g.short_count,
+  FilterRows f = {{}, a.out_rows, a.pitch, nullptr, nullptr, nullptr, nullptr, g.count - g.short_count, g.short_count,
                   a.out_zero};
   for (int r = 0; r < a.out_rows; ++r) {
     for (int i = 0; i < 3; ++i) f.rows[r].in[i] = a.rows[r * kStride + i] + pixel * kStride * f.pitch;
@@ -82,10 +82,10 @@ void depthwise_rows_neon(const DepthwiseArgs& a, int pixel, int pixels) {
       for (int r = 0; r < a.out_rows; ++r) depthwise_pixels<kStride>(a, *tile, f.rows[r], c, pixels);
     } else {
       const bool exact = tile->head.exact && even;
-      f.taps = tile->taps, f.start = exact ? tile->head.start : a.bias + c, f.shift = tile->head.shift;
+      f.taps = tile->taps, f.start = exact ? tile->head.start : a.bias + c;
+      f.scale = exact ? tile->head.scale : a.scale + c, f.shift = tile->head.shift;
       filters[exact][g.size - 1](f);
     }
-    f.scale += kTile;
     for (FilterRow& row : f.rows) {
       for (const uint8_t*& in : row.in) in += kTile;
       row.out += kTile;

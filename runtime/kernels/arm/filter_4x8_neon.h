@@ -11,7 +11,7 @@
 // next row's pointers, x21 rows to come, x22 and x23 groups of kPixels and of one less.
 #pragma once
 
-#include "requant_exact.h"
+#include "prepare_neon.h"
 
 namespace evqa {
 namespace {

@@ -4,7 +4,7 @@
 // channels 0 to 3 and 4 to 7 want UZP1, which takes Cortex-A72 three times as long.
 #pragma once
 
-#include "requant_exact.h"
+#include "prepare_neon.h"
 
 namespace evqa {
 namespace {
@@ -28,13 +28,6 @@ EVQA_INLINE void store_in_order(int32_t* to, int32x4_t even, int32x4_t odd) {
   vst2q_s32(to, pairs);
 }
 
-// A channel that is 0 or 255 whatever its input is, as dead ones are, may have a bias that kMagic has no room for; a nearer one
-// that leaves |y| above 512 does the same.
-EVQA_INLINE int32_t nearer_bias(int32_t bias, int32_t bound, float scale) {
-  const double limit = bound + 512.0 / static_cast<double>(scale) + 1.0;
-  return bias > limit ? static_cast<int32_t>(limit) + 1 : bias < -limit ? -static_cast<int32_t>(limit) - 1 : bias;
-}
-
 // Fills the heads of packed tiles, `step` bytes apart.
 EVQA_INLINE void prepare_pairs(const ConvArgs& a, void* packed, ptrdiff_t step) {
   int8_t* p = static_cast<int8_t*>(packed) + tiles(a.channels) * step;
@@ -43,9 +36,7 @@ EVQA_INLINE void prepare_pairs(const ConvArgs& a, void* packed, ptrdiff_t step) 
     PairHead* to = reinterpret_cast<PairHead*>(p -= step);
     TileHead<kTile> head = {};
     memcpy(head.start, to->sums, sizeof to->sums);
-    int32_t bias[kTile];
-    for (int i = 0; i < kTile; ++i) bias[i] = nearer_bias(a.bias[c + i], to->sums[i], a.scale[c + i]);
-    prepare_head(&head, bias, a.scale + c, a.out_zero);
+    prepare_tile(&head, a.bias + c, a.scale + c, a.out_zero);
     store_pairs(to->exact_sums, head.start);
     store_pairs(to->sums, a.bias + c);
     store_pairs(reinterpret_cast<int32_t*>(to->scale), reinterpret_cast<const int32_t*>(head.scale));
