@@ -44,7 +44,7 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
 
 void conv_prepare(const ConvArgs& a, void* packed) { prepare_pairs(a, packed, tile_bytes(a.shape)); }
 
-// Whatever run_tiles does not: residuals, bounds, fewer than 8 channels.
+// Whatever run_tiles does not: bounds, fewer than 8 channels.
 template <int kRows, int kTiles>
 __attribute__((noinline)) void tile_4x16_general(const ConvArgs& a, const Sums& s, int pixel, int channel) {
   constexpr int kWidth = kTile * kTiles;
@@ -74,7 +74,8 @@ struct Alike {
 
 // From the tile with `head` on, of `left` tiles, `whole` of them with 8 channels; of those at the end one may be alone.
 EVQA_INLINE Alike alike(const ConvArgs& a, const PairHead* head, ptrdiff_t step, int left, int whole) {
-  if (!is_plain(a) || !whole) return {left, true, kAny};
+  if (requant_of(a).clamps() || !whole) return {left, true, kAny};
+  if (a.residual) return {whole >= 2 ? whole & ~1 : 1, false, kAdd};
   const int run = least(left, static_cast<int>(head->run));
   if (run >= 2 || whole == 1) return {run >= 2 ? run & ~1 : 1, false, !run ? kAny : a.out_zero & 1 ? kOdd : kEven};
   int n = 2;
@@ -100,10 +101,11 @@ void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, c
   for (int c = first; c < last; c += part.tiles * kTile, packed += part.tiles * step) {
     const PairHead* head = reinterpret_cast<const PairHead*>(packed);
     part = alike(a, head, step, tiles(last - c), (least(last, a.channels) - c) / kTile);
-    const int32_t* start = part.general || part.ending == kAny ? head->sums : head->exact_sums;
+    const int32_t* start = part.general || part.ending >= kAny ? head->sums : head->exact_sums;
     Run r = {{a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
               packed + kHeadBytes, step, {start, start + step / 4}},
-             a.out + pixel * a.out_pixel + c, a.out_pixel, 0, a.out_zero};
+             a.out + pixel * a.out_pixel + c, a.out_pixel, 0, a.out_zero, reinterpret_cast<intptr_t>(a.residual) - reinterpret_cast<intptr_t>(a.out),
+             a.residual_zero, a.residual_scale};
     for (int g = 0; g < groups; ++g) {
       if (part.general)
         general_tiles<kRows>(a, r.sums, pixel + g * kRows, c, part.tiles);
