@@ -25,20 +25,33 @@ EVQA_INLINE ptrdiff_t tile_bytes(ConvShape s) {
 
 size_t conv_packed_bytes(ConvShape s, int channels) { return static_cast<size_t>(tiles(channels)) * tile_bytes(s); }
 
+// A channel's place in a tile: words of four weights, apart in halves.
+EVQA_INLINE void pack_channel(int channel, int quads, const int8_t* weights, int8_t* tile) {
+  int8_t* to = tile + channel % 2 * 16 + channel / 2 * 2;
+  for (int quad = 0; quad < quads; ++quad, weights += 4, to += kQuadBytes) {
+    memcpy(to, weights, 2);
+    memcpy(to + 8, weights + 2, 2);
+  }
+}
+
+EVQA_INLINE int32_t sum_of_sizes(int n, const int8_t* weights) {
+  uint32x4_t sums = vdupq_n_u32(0);
+  int i = 0;
+  for (; i + 16 <= n; i += 16)
+    sums = vpadalq_u16(sums, vpaddlq_u8(vreinterpretq_u8_s8(vabsq_s8(vld1q_s8(weights + i)))));
+  int32_t sum = static_cast<int32_t>(vaddvq_u32(sums));
+  for (; i < n; ++i) sum += weights[i] < 0 ? -weights[i] : weights[i];
+  return sum;
+}
+
 void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
   const int quads = s.segments * s.segment_quads;
   int8_t* p = static_cast<int8_t*>(packed);
-  for (int first = 0; first < channels; first += kTile) {
-    PairHead head = {};
-    int8_t* w = p + kHeadBytes;
-    for (int quad = 0; quad < quads; ++quad)
-      for (int i = 0; i < kQuadBytes; ++i, ++w) {
-        const int c = i % 8 / 2 * 2 + i / 16, channel = first + c, k = i % 16 / 8 * 2 + i % 2;
-        *w = channel < channels ? weights[(static_cast<ptrdiff_t>(channel) * quads + quad) * 4 + k] : 0;
-        head.sums[c] += 128 * (*w < 0 ? -*w : *w);
-      }
-    memcpy(p, &head, kHeadBytes);
-    p = w;
+  memset(p, 0, conv_packed_bytes(s, channels));
+  for (int c = 0; c < channels; ++c, weights += 4 * quads) {
+    if (c && c % kTile == 0) p += tile_bytes(s);
+    pack_channel(c % kTile, quads, weights, p + kHeadBytes);
+    reinterpret_cast<PairHead*>(p)->sums[c % kTile] = 128 * sum_of_sizes(4 * quads, weights);
   }
 }
 
@@ -97,6 +110,7 @@ template <int kRows>
 void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, const TileStart*) {
   const ptrdiff_t step = tile_bytes(a.shape);
   const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
+  const ptrdiff_t in_step = kRows * a.in_pixel, out_step = kRows * a.out_pixel;
   Alike part;
   for (int c = first; c < last; c += part.tiles * kTile, packed += part.tiles * step) {
     const PairHead* head = reinterpret_cast<const PairHead*>(packed);
@@ -106,13 +120,12 @@ void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, c
               packed + kHeadBytes, step, {start, start + step / 4}},
              a.out + pixel * a.out_pixel + c, a.out_pixel, 0, a.out_zero, reinterpret_cast<intptr_t>(a.residual) - reinterpret_cast<intptr_t>(a.out),
              a.residual_zero, a.residual_scale};
-    for (int g = 0; g < groups; ++g) {
+    r.count = part.tiles >= 2 ? part.tiles / 2 : 1;
+    for (int g = 0; g < groups; ++g, r.sums.in += in_step, r.out += out_step) {
       if (part.general)
         general_tiles<kRows>(a, r.sums, pixel + g * kRows, c, part.tiles);
       else
-        run_tiles<kRows>(r, part.tiles / 2, part.ending);
-      r.sums.in += kRows * a.in_pixel;
-      r.out += kRows * a.out_pixel;
+        run_tiles<kRows>(r, part.tiles >= 2, part.ending);
     }
   }
 }

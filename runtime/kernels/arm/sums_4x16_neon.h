@@ -7,7 +7,8 @@
 // every change from vector arithmetic to loads costs some cycles.
 //
 // v16..v31 sums, row by row; v8..v11 weights; v0..v3 and v4..v7 products and v12 v13, v14 v15 inputs of even and odd rows.
-// The rows' pointers are in x1..x4, those of the run in x13..x16, its distance from the rows in x22.
+// The rows' pointers are in x1..x4, those of the run in x13..x16, its distance from the rows in x22; x10 and x20 what sums
+// begin with.
 #pragma once
 
 #include "start_4x16_neon.h"
@@ -48,7 +49,7 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_ADD2(a0, a1, a2, a3, t0, t1, t2, t3) EVQA_ADD(a0, t0) EVQA_ADD(a1, t1) EVQA_ADD(a2, t2) EVQA_ADD(a3, t3)
 #define EVQA_WEIGHTS2 EVQA_W(8, "") EVQA_W(9, ", #16") EVQA_W(10, ", x9") EVQA_W(11, ", x11")
 #define EVQA_START2(s0, s1, s2, s3) EVQA_START1(s0, s1, s2, s3) \
-  "ldr q" #s2 ", [x15]\nldr q" #s3 ", [x15, #16]\n"
+  "ldr q" #s2 ", [x20]\nldr q" #s3 ", [x20, #16]\n"
 // One tile: the same with the first two of everything.
 #define EVQA_MUL1(k, t0, t1, t2, t3) EVQA_MUL(t0, 8, k) EVQA_MUL(t1, 9, k)
 #define EVQA_MLA1(k, t0, t1, t2, t3) EVQA_MLA(t0, 8, k) EVQA_MLA(t1, 9, k)
@@ -94,7 +95,7 @@ static_assert(offsetof(Sums, start) == 56);
 
 #define EVQA_ENTER \
   "ldp x1, x3, [%[s]]\nldp x5, x6, [%[s], #16]\nldp x7, x8, [%[s], #32]\n" \
-  "ldr x9, [%[s], #48]\nldp x10, x15, [%[s], #56]\n" \
+  "ldr x9, [%[s], #48]\nldp x10, x20, [%[s], #56]\n" \
   "add x2, x1, x3\nadd x4, x2, x3, lsl #1\nadd x3, x2, x3\nadd x11, x9, #16\nmov x22, #-4\nsub x8, x8, #32\n"
 // From sums that are loaded to all products added. `zero` is where the last row's products are: they begin with zero, as
 // the first quad adds them.
@@ -112,7 +113,7 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_SUMS(T, R, zero) EVQA_ENTER EVQA_STARTS##R(T) EVQA_QUADS(T, R, zero)
 #define EVQA_CLOBBERS \
   "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "x1", "x2", "x3", \
-  "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x22", "cc", "memory"
+  "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x20", "x22", "cc", "memory"
 
 #define EVQA_SUM_REGISTER(n) register int32x4_t v##n __asm__("v" #n)
 #define EVQA_RUN_SUMS(T, R, zero) \

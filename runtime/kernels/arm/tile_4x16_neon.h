@@ -3,9 +3,10 @@
 //     fmla: y = sum * scale + shift;  trn1: the low 16 bits of a pair of vectors, in order;  sqxtn: bytes
 // for two rows at a time; or, for tiles that are not exact or have a residual, as requant_any.
 //
-// v8..v11 scales, v0..v3 and v4..v7 an even and an odd row's y, v12 an odd zero point's one, or the zero point. x10 and x15
+// v8..v11 scales, v0..v3 and v4..v7 an even and an odd row's y, v12 an odd zero point's one, or the zero point. x10 and x20
 // starts of the sums, which in PairHead stand 32 bytes before the scales or behind the shifts; x24..x27 the rows' outputs, x23
-// tiles to come, x28 segments, x17 from an output to its residual.
+// tiles to come, x28 segments, x17 from an output to its residual; x19 and x21 from the end
+// of a pair's first tile, and from its start, to the next pair's.
 #pragma once
 
 #include "sums_4x16_neon.h"
@@ -29,7 +30,7 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
 
 // clang-format off
 #define EVQA_ENDS2(a, b, c, d, at0, at1) EVQA_ENDS1(a, b, c, d, at0, at1) \
-  "ldr q" #c ", [x15, #" #at0 "]\nldr q" #d ", [x15, #" #at1 "]\n"
+  "ldr q" #c ", [x20, #" #at0 "]\nldr q" #d ", [x20, #" #at1 "]\n"
 #define EVQA_ENDS1(a, b, c, d, at0, at1) "ldr q" #a ", [x10, #" #at0 "]\nldr q" #b ", [x10, #" #at1 "]\n"
 #define EVQA_SHIFTS_A(T) EVQA_ENDS##T(0, 1, 2, 3, 64, 80)
 #define EVQA_SHIFTS_B(T) EVQA_ENDS##T(4, 5, 6, 7, 64, 80)
@@ -119,18 +120,18 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
 #define EVQA_END3(T, kind) EVQA_END2(T, kind) EVQA_ROW_##kind(T, 2)
 #define EVQA_END4(T, kind) EVQA_END2(T, kind) EVQA_ROWS_##kind(T, 2, 3)
 
-#define EVQA_NEXT2 "add x8, x8, x11\nadd x8, x8, #128\nadd x10, x10, x9, lsl #1\nadd x15, x10, x9\n"
+#define EVQA_NEXT2 "add x8, x8, x19\nadd x10, x10, x21\nadd x20, x20, x21\n"
 #define EVQA_NEXT1 "add x8, x8, #144\nadd x10, x10, x9\n"
 #define EVQA_RUN(T, R, products, kind) EVQA_ENTER \
   "ldp x24, x27, [%[s], #72]\nldr x23, [%[s], #88]\nmov x28, x6\n" \
-  "add x25, x24, x27\nadd x26, x25, x27\nadd x27, x26, x27\n" \
+  "add x25, x24, x27\nadd x26, x25, x27\nadd x27, x26, x27\nadd x19, x9, #144\nadd x21, x9, x9\n" \
   "3:\n" EVQA_STARTS##R(T) EVQA_QUADS(T, R, products) \
-  "add x15, x10, x9\nsubs x23, x23, #1\nmov x22, #-4\nmov x6, x28\n" EVQA_WITH_##kind(T) EVQA_END##R(T, kind) \
+  "subs x23, x23, #1\nmov x22, #-4\nmov x6, x28\n" EVQA_WITH_##kind(T) EVQA_END##R(T, kind) \
   EVQA_NEXT##T "b.ne 3b\n"
 #define EVQA_RUN_TILES(T, R, products, kind) \
   __asm__ volatile(EVQA_RUN(T, R, products, kind) : : [s] "r"(&run) \
     : "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", \
-      "x17", "x23", "x24", "x25", "x26", "x27", "x28", EVQA_CLOBBERS)
+      "x17", "x19", "x21", "x23", "x24", "x25", "x26", "x27", "x28", EVQA_CLOBBERS)
 #define EVQA_RUN_ROWS(T, kind) \
   switch (kRows) { \
     case 1: EVQA_RUN_TILES(T, 1, A, kind); break; \
@@ -172,11 +173,10 @@ __attribute__((noinline)) void run_last(const Run& run, Ending ending) {
   }
 }
 
-// `count` pairs of tiles; for none, one tile.
+// Pairs of tiles, or one tile.
 template <int kRows>
-EVQA_INLINE void run_tiles(Run& run, int count, Ending ending) {
-  run.count = count ? count : 1;
-  if (!count)
+EVQA_INLINE void run_tiles(const Run& run, bool pairs, Ending ending) {
+  if (!pairs)
     run_last<kRows>(run, ending);
   else if (ending == kEven)
     run_pairs_even<kRows>(run);
