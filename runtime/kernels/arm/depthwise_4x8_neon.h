@@ -1,7 +1,8 @@
 // 3x3 depthwise for ARMv8.0: 4 pixels x 8 channels.
 //
-// Packed: a tile is 8 channels: its head, then 9 taps. 9 multiplies, 10 additions and, where results are exact, 2 FMLA and 3
-// narrowings for 8 outputs: 13 cycles on both pipes of Cortex-A72. See filter_4x8_neon.h.
+// Packed: a tile is 8 channels: its head, then 9 taps. Rows are in an order that puts the smallest taps last. 9 multiplies, 8
+// or 10 additions and, where results are exact, 2 FMLA and 3 narrowings for 8 outputs: 12 or 13 cycles on both pipes of
+// Cortex-A72. See filter_4x8_neon.h.
 #pragma once
 
 #include "filter_4x8_neon.h"
@@ -12,23 +13,40 @@ namespace {
 struct FilterTile {
   TileHead<kTile> head;
   int8_t taps[9 * kTile];
-  int8_t unused[8];
+  uint8_t rows[3];  // which input rows the taps are for
+  bool triple;      // whether three products of the last row fit 16 bits
+  int8_t unused[4];
 };
 static_assert(sizeof(FilterTile) % 16 == 0);
 
 size_t depthwise_packed_bytes(int channels) { return static_cast<size_t>(tiles(channels)) * sizeof(FilterTile); }
 
+// Eight channels, whose taps in order are [9][8].
+EVQA_INLINE void pack_filter(const int8_t (&taps)[9 * kTile], FilterTile* tile) {
+  int most[3] = {};  // of a row's three taps together
+  for (int c = 0; c < kTile; ++c)
+    for (int row = 0; row < 3; ++row) {
+      int sum = 0;
+      for (int tap = 3 * row; tap < 3 * row + 3; ++tap) sum += taps[tap * kTile + c] < 0 ? -taps[tap * kTile + c] : taps[tap * kTile + c];
+      tile->head.start[c] += 128 * sum;
+      if (most[row] < sum) most[row] = sum;
+    }
+  const int last = most[2] <= most[0] && most[2] <= most[1] ? 2 : most[0] <= most[1] ? 0 : 1;
+  tile->triple = most[last] <= 255;
+  for (int i = 0; i < 3; ++i) {
+    tile->rows[i] = static_cast<uint8_t>(i == 2 ? last : i < last ? i : i + 1);
+    memcpy(tile->taps + 3 * i * kTile, taps + 3 * tile->rows[i] * kTile, 3 * kTile);
+  }
+}
+
 void depthwise_pack(int channels, const int8_t* weights, void* packed) {
   FilterTile* tile = static_cast<FilterTile*>(packed);
   for (int first = 0; first < channels; first += kTile, ++tile) {
+    int8_t taps[9 * kTile] = {};
+    for (int tap = 0; tap < 9; ++tap)
+      memcpy(taps + tap * kTile, weights + tap * channels + first, least(kTile, channels - first));
     *tile = {};
-    for (int i = 0; i < 9 * kTile; ++i) {
-      const int c = i % kTile, tap = i / kTile;
-      if (first + c >= channels) continue;
-      const int w = weights[tap * channels + first + c];
-      tile->taps[i] = static_cast<int8_t>(w);
-      tile->head.start[c] += 128 * (w < 0 ? -w : w);
-    }
+    pack_filter(taps, tile);
   }
 }
 
@@ -65,31 +83,29 @@ void depthwise_pixels(const DepthwiseArgs& a, const FilterTile& tile, FilterRow 
 template <int kStride>
 void depthwise_rows_neon(const DepthwiseArgs& a, int pixel, int pixels) {
   using Filter = void (*)(const FilterRows&);
-  static constexpr Filter filters[2][4] = {
+  static constexpr Filter filters[3][4] = {
       {filter_any<kStride, 1>, filter_any<kStride, 2>, filter_any<kStride, 3>, filter_any<kStride, 4>},
-      {filter_exact<kStride, 1>, filter_exact<kStride, 2>, filter_exact<kStride, 3>, filter_exact<kStride, 4>}};
+      {filter_exact<kStride, 1>, filter_exact<kStride, 2>, filter_exact<kStride, 3>, filter_exact<kStride, 4>},
+      {filter_triple<kStride, 1>, filter_triple<kStride, 2>, filter_triple<kStride, 3>, filter_triple<kStride, 4>}};
   const FilterTile* tile = static_cast<const FilterTile*>(a.packed);
   const Groups g = divide(pixels, 4);
   const bool clamps = requant_of(a).clamps(), even = !(a.out_zero & 1);
   FilterRows f = {{}, a.out_rows, a.pitch, nullptr, nullptr, nullptr, nullptr, g.count - g.short_count, g.short_count,
                   a.out_zero};
-  for (int r = 0; r < a.out_rows; ++r) {
-    for (int i = 0; i < 3; ++i) f.rows[r].in[i] = a.rows[r * kStride + i] + pixel * kStride * f.pitch;
-    f.rows[r].out = a.out[r] + pixel * f.pitch;
-  }
-  for (int c = 0; c < a.channels; c += kTile, ++tile) {
+  ptrdiff_t in_at = pixel * kStride * f.pitch, out_at = pixel * f.pitch;
+  for (int c = 0; c < a.channels; c += kTile, ++tile, in_at += kTile, out_at += kTile) {
+    for (int r = 0; r < a.out_rows; ++r) {
+      for (int i = 0; i < 3; ++i) f.rows[r].in[i] = a.rows[r * kStride + tile->rows[i]] + in_at;
+      f.rows[r].out = a.out[r] + out_at;
+    }
     if (clamps || c + kTile > a.channels) {
       for (int r = 0; r < a.out_rows; ++r) depthwise_pixels<kStride>(a, *tile, f.rows[r], c, pixels);
-    } else {
-      const bool exact = tile->head.exact && even;
-      f.taps = tile->taps, f.start = exact ? tile->head.start : a.bias + c;
-      f.scale = exact ? tile->head.scale : a.scale + c, f.shift = tile->head.shift;
-      filters[exact][g.size - 1](f);
+      continue;
     }
-    for (FilterRow& row : f.rows) {
-      for (const uint8_t*& in : row.in) in += kTile;
-      row.out += kTile;
-    }
+    const bool exact = tile->head.exact && even;
+    f.taps = tile->taps, f.start = exact ? tile->head.start : a.bias + c;
+    f.scale = exact ? tile->head.scale : a.scale + c, f.shift = tile->head.shift;
+    filters[exact ? 1 + tile->triple : 0][g.size - 1](f);
   }
 }
 

@@ -2,8 +2,8 @@
 //
 // Taps are multiplied in pairs, t = smull(tap), t = smlal(t, next tap), and added to two vectors of sums with saddw; the ninth
 // alone. Pairs take turns with two sets of products, so that an in-order core has eight independent instructions between a
-// product and its use: with taps numbered row by row, A = 0 1, B = 2 4, A = 3 5, B = 7 6, A = 8. A pair of rows is read while
-// the products of the row before wait. Loads stand together: in the model of Cortex-A53 every change from vector arithmetic
+// product and its use: with taps numbered row by row, A = 0 1, B = 2 4, A = 3 5, B = 7 6, A = 8, or B = 7 6 8. Rows may be in
+// any order. Loads stand together: in the model of Cortex-A53 every change from vector arithmetic
 // to loads costs some cycles.
 //
 // v0..v7 sums, pixel by pixel; v14..v17 and v18..v21 products A and B; v22..v30 taps; v8..v13, v31, and at first v6 v7 inputs.
@@ -122,7 +122,11 @@ static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, zero) ==
   EVQA_SECOND(A, P, 27, EVQA_RIGHT##S) \
   EVQA_LAST##S##_##P \
   EVQA_FIRST(B, P, 29, EVQA_LAST_MIDDLE##S) EVQA_ADD_A##P EVQA_LAST##S##_REST_##P \
-  EVQA_SECOND(B, P, 28, EVQA_LAST_LEFT##S) EVQA_FIRST(A, P, 30, EVQA_LAST_RIGHT##S) EVQA_ADD_B##P EVQA_ADD_A##P
+  EVQA_SECOND(B, P, 28, EVQA_LAST_LEFT##S)
+// The ninth tap: alone, or a third one where products of the last row fit 16 bits.
+#define EVQA_NINTH_EXACT(S, P) EVQA_FIRST(A, P, 30, EVQA_LAST_RIGHT##S) EVQA_ADD_B##P EVQA_ADD_A##P
+#define EVQA_NINTH_ANY(S, P) EVQA_NINTH_EXACT(S, P)
+#define EVQA_NINTH_TRIPLE(S, P) EVQA_SECOND(B, P, 30, EVQA_LAST_RIGHT##S) EVQA_ADD_B##P
 
 // Exact results (requant_exact.h), y in v8..v15; others in the sums' own registers. Both leave bytes in v16 v17 v20 v21.
 #define EVQA_UP_TO1(each) each(8, 9, 0, 1, 16)
@@ -134,6 +138,7 @@ static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, zero) ==
 #define EVQA_WORDS(y, y1, a, a1, b) "xtn v" #b ".4h, v" #y ".4s\nxtn2 v" #b ".8h, v" #y1 ".4s\n"
 #define EVQA_BYTES(y, y1, a, a1, b) "sqxtn v" #b ".8b, v" #b ".8h\n"
 #define EVQA_RESULT_EXACT(P) EVQA_UP_TO##P(EVQA_SHIFT) EVQA_UP_TO##P(EVQA_SCALED) EVQA_UP_TO##P(EVQA_WORDS)
+#define EVQA_RESULT_TRIPLE(P) EVQA_RESULT_EXACT(P)
 #define EVQA_TO_FLOAT(y, y1, a, a1, b) "scvtf v" #a ".4s, v" #a ".4s\nscvtf v" #a1 ".4s, v" #a1 ".4s\n"
 #define EVQA_TIMES(y, y1, a, a1, b) "fmul v" #a ".4s, v" #a ".4s, v18.4s\nfmul v" #a1 ".4s, v" #a1 ".4s, v19.4s\n"
 #define EVQA_TO_INT(y, y1, a, a1, b) "fcvtns v" #a ".4s, v" #a ".4s\nfcvtns v" #a1 ".4s, v" #a1 ".4s\n"
@@ -155,7 +160,7 @@ static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, zero) ==
 #define EVQA_STEP2_2 "x13"
 #define EVQA_STEP2_3 "x15"
 #define EVQA_STEP2_4 "x17"
-#define EVQA_GROUP(S, P, result) EVQA_FILTER(S, P) "subs x9, x9, #1\n" \
+#define EVQA_GROUP(S, P, result) EVQA_FILTER(S, P) EVQA_NINTH_##result(S, P) "subs x9, x9, #1\n" \
   "add x1, x1, " EVQA_STEP##S##_##P "\nadd x2, x2, " EVQA_STEP##S##_##P "\nadd x3, x3, " EVQA_STEP##S##_##P "\n" \
   "ldr q18, [x6]\nldr q19, [x6, #16]\n" \
   EVQA_RESULT_##result(P) EVQA_UP_TO##P(EVQA_BYTES) EVQA_PUT##P "add x8, x8, " EVQA_STEP1_##P "\n"
@@ -170,6 +175,7 @@ static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, zero) ==
   "3:\n" EVQA_GROUP(S, Q, result) "b.ne 3b\n" \
   "4:\nsubs x21, x21, #1\nb.ne 1b\n"
 #define EVQA_BEFORE_EXACT
+#define EVQA_BEFORE_TRIPLE
 #define EVQA_BEFORE_ANY "ldr x7, [%[s], #128]\n"
 #define EVQA_RUN_FILTER(S, P, Q, result) \
   __asm__ volatile(EVQA_FILTER_ROWS(S, P, Q, result) : : [s] "r"(&rows) \
@@ -192,6 +198,16 @@ void filter_exact(const FilterRows& rows) {
     EVQA_FILTERS(1, EXACT)
   } else {
     EVQA_FILTERS(2, EXACT)
+  }
+}
+
+// Likewise, if 128 times the sum of the last three taps' sizes fits 16 bits.
+template <int kStride, int kPixels>
+void filter_triple(const FilterRows& rows) {
+  if (kStride == 1) {
+    EVQA_FILTERS(1, TRIPLE)
+  } else {
+    EVQA_FILTERS(2, TRIPLE)
   }
 }
 
