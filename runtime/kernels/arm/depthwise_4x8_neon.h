@@ -12,10 +12,7 @@ namespace {
 
 struct FilterTile {
   TileHead<kTile> head;
-  int8_t taps[9 * kTile];
-  uint8_t rows[3];  // which input rows the taps are for
-  bool triple;      // whether three products of the last row fit 16 bits
-  int8_t unused[4];
+  FilterTaps filter;
 };
 static_assert(sizeof(FilterTile) % 16 == 0);
 
@@ -24,18 +21,23 @@ size_t depthwise_packed_bytes(int channels) { return static_cast<size_t>(tiles(c
 // Eight channels, whose taps in order are [9][8].
 EVQA_INLINE void pack_filter(const int8_t (&taps)[9 * kTile], FilterTile* tile) {
   int most[3] = {};  // of a row's three taps together
-  for (int c = 0; c < kTile; ++c)
-    for (int row = 0; row < 3; ++row) {
-      int sum = 0;
-      for (int tap = 3 * row; tap < 3 * row + 3; ++tap) sum += taps[tap * kTile + c] < 0 ? -taps[tap * kTile + c] : taps[tap * kTile + c];
-      tile->head.start[c] += 128 * sum;
-      if (most[row] < sum) most[row] = sum;
+  for (int i = 0; i < 3 * kTile; ++i) {
+    const int row = i / kTile, c = i % kTile;
+    int sum = 0;
+    for (int tap = 3 * row; tap < 3 * row + 3; ++tap) {
+      const int w = taps[tap * kTile + c];
+      sum += w < 0 ? -w : w;
     }
+    tile->head.start[c] += 128 * sum;
+    if (most[row] < sum) most[row] = sum;
+  }
+  FilterTaps* filter = &tile->filter;
   const int last = most[2] <= most[0] && most[2] <= most[1] ? 2 : most[0] <= most[1] ? 0 : 1;
-  tile->triple = most[last] <= 255;
+  filter->triple = most[last] <= 255;
   for (int i = 0; i < 3; ++i) {
-    tile->rows[i] = static_cast<uint8_t>(i == 2 ? last : i < last ? i : i + 1);
-    memcpy(tile->taps + 3 * i * kTile, taps + 3 * tile->rows[i] * kTile, 3 * kTile);
+    const int row = i == 2 ? last : i < last ? i : i + 1;
+    filter->rows[i] = static_cast<uint8_t>(8 * row);
+    memcpy(filter->taps + 3 * i * kTile, taps + 3 * row * kTile, 3 * kTile);
   }
 }
 
@@ -56,28 +58,20 @@ void depthwise_prepare(const DepthwiseArgs& a, void* packed) {
 }
 
 // One pixel of the last channels, or between bounds.
-EVQA_INLINE void depthwise_pixel(const DepthwiseArgs& a, const FilterTile& tile, const uint8_t* const (&rows)[3],
-                                 int channel, uint8_t* out) {
+EVQA_INLINE void depthwise_pixel(const DepthwiseArgs& a, const FilterTaps& filter, const FilterRow& row, ptrdiff_t in_at,
+                                 ptrdiff_t out_at, int channel) {
   const int n = least(kTile, a.channels - channel);
   int32x4_t acc[1][2] = {{vld1q_s32(a.bias + channel), vld1q_s32(a.bias + channel + 4)}};
   for (int tap = 0; tap < 9; ++tap) {
     uint64_t x = 0;
-    memcpy(&x, rows[tap / 3] + tap % 3 * a.pitch, n);
-    const int16x8_t t = vmull_s8(vreinterpret_s8_u64(vcreate_u64(x)), vld1_s8(tile.taps + tap * kTile));
+    memcpy(&x, row.in[filter.rows[tap / 3] / 8] + in_at + tap % 3 * a.pitch, n);
+    const int16x8_t t = vmull_s8(vreinterpret_s8_u64(vcreate_u64(x)), vld1_s8(filter.taps + tap * kTile));
     acc[0][0] = vaddw_s16(acc[0][0], vget_low_s16(t));
     acc[0][1] = vaddw_high_s16(acc[0][1], t);
   }
   Edge<1, kTile> edge;
   requant_any<1, 2, false>(acc, a.scale + channel, requant_of(a), nullptr, 0, edge.out, kTile);
-  edge.give(out, a.pitch, 1, n);
-}
-
-template <int kStride>
-void depthwise_pixels(const DepthwiseArgs& a, const FilterTile& tile, FilterRow row, int channel, int pixels) {
-  for (; pixels; --pixels, row.out += a.pitch) {
-    depthwise_pixel(a, tile, row.in, channel, row.out);
-    for (int i = 0; i < 3; ++i) row.in[i] += kStride * a.pitch;
-  }
+  edge.give(row.out + out_at, a.pitch, 1, n);
 }
 
 template <int kStride>
@@ -91,21 +85,23 @@ void depthwise_rows_neon(const DepthwiseArgs& a, int pixel, int pixels) {
   const Groups g = divide(pixels, 4);
   const bool clamps = requant_of(a).clamps(), even = !(a.out_zero & 1);
   FilterRows f = {{}, a.out_rows, a.pitch, nullptr, nullptr, nullptr, nullptr, g.count - g.short_count, g.short_count,
-                  a.out_zero};
-  ptrdiff_t in_at = pixel * kStride * f.pitch, out_at = pixel * f.pitch;
-  for (int c = 0; c < a.channels; c += kTile, ++tile, in_at += kTile, out_at += kTile) {
-    for (int r = 0; r < a.out_rows; ++r) {
-      for (int i = 0; i < 3; ++i) f.rows[r].in[i] = a.rows[r * kStride + tile->rows[i]] + in_at;
-      f.rows[r].out = a.out[r] + out_at;
-    }
+                  a.out_zero, 0};
+  for (int r = 0; r < a.out_rows; ++r) {
+    for (int i = 0; i < 3; ++i) f.rows[r].in[i] = a.rows[r * kStride + i] + pixel * kStride * f.pitch;
+    f.rows[r].out = a.out[r] + pixel * f.pitch;
+  }
+  for (int c = 0; c < a.channels; c += kTile, ++tile) {
     if (clamps || c + kTile > a.channels) {
-      for (int r = 0; r < a.out_rows; ++r) depthwise_pixels<kStride>(a, *tile, f.rows[r], c, pixels);
+      for (int i = 0; i < pixels * a.out_rows; ++i) {
+        const ptrdiff_t at = i % pixels * f.pitch;
+        depthwise_pixel(a, tile->filter, f.rows[i / pixels], at * kStride + c, at + c, c);
+      }
       continue;
     }
     const bool exact = tile->head.exact && even;
-    f.taps = tile->taps, f.start = exact ? tile->head.start : a.bias + c;
+    f.taps = &tile->filter, f.at = c, f.start = exact ? tile->head.start : a.bias + c;
     f.scale = exact ? tile->head.scale : a.scale + c, f.shift = tile->head.shift;
-    filters[exact ? 1 + tile->triple : 0][g.size - 1](f);
+    filters[exact ? 1 + tile->filter.triple : 0][g.size - 1](f);
   }
 }
 

@@ -8,13 +8,23 @@
 //
 // v0..v7 sums, pixel by pixel; v14..v17 and v18..v21 products A and B; v22..v30 taps; v8..v13, v31, and at first v6 v7 inputs.
 // x1..x3 input rows, x8 output, x9 groups to come, x10..x17 one to eight pixels on; x5, x6, x7 start, scale and shift; x20 the
-// next row's pointers, x21 rows to come, x22 and x23 groups of kPixels and of one less.
+// next row's pointers, x24..x26 where the taps' rows are in them, x19 what to add to them, x21 rows to come, x22 and x23 groups
+// of kPixels and of one less.
 #pragma once
 
 #include "prepare_neon.h"
 
 namespace evqa {
 namespace {
+
+// Of a packed tile. `rows`: which of FilterRow's inputs the taps are for, one after the other, times 8.
+struct FilterTaps {
+  int8_t taps[9 * kTile];
+  uint8_t rows[3];
+  bool triple;  // whether three products of the last row fit 16 bits
+  uint8_t unused[4];
+};
+static_assert(offsetof(FilterTaps, rows) == 72);
 
 struct FilterRow {
   const uint8_t* in[3];
@@ -25,12 +35,13 @@ struct FilterRows {
   FilterRow rows[2];
   int64_t count;
   ptrdiff_t pitch;
-  const int8_t* taps;
+  const FilterTaps* taps;
   const int32_t* start;
   const float *scale, *shift;  // the latter for exact results only
   int64_t groups, short_groups, zero;
+  ptrdiff_t at;  // from the rows' pointers on
 };
-static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, zero) == 128);
+static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, at) == 136);
 
 // clang-format off
 #define EVQA_JOIN(macro, ...) macro(__VA_ARGS__)
@@ -121,12 +132,21 @@ static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, zero) ==
   EVQA_SECOND(B, P, 26, EVQA_MIDDLE##S) EVQA_BEGIN##P EVQA_FIRST(A, P, 25, EVQA_LEFT##S) EVQA_ADD_B##P \
   EVQA_SECOND(A, P, 27, EVQA_RIGHT##S) \
   EVQA_LAST##S##_##P \
-  EVQA_FIRST(B, P, 29, EVQA_LAST_MIDDLE##S) EVQA_ADD_A##P EVQA_LAST##S##_REST_##P \
-  EVQA_SECOND(B, P, 28, EVQA_LAST_LEFT##S)
+  EVQA_FIRST(B, P, 29, EVQA_LAST_MIDDLE##S)
 // The ninth tap: alone, or a third one where products of the last row fit 16 bits.
-#define EVQA_NINTH_EXACT(S, P) EVQA_FIRST(A, P, 30, EVQA_LAST_RIGHT##S) EVQA_ADD_B##P EVQA_ADD_A##P
+#define EVQA_NINTH_EXACT(S, P) EVQA_ADD_A##P EVQA_LAST##S##_REST_##P \
+  EVQA_SECOND(B, P, 28, EVQA_LAST_LEFT##S) EVQA_FIRST(A, P, 30, EVQA_LAST_RIGHT##S) EVQA_ADD_B##P EVQA_ADD_A##P
 #define EVQA_NINTH_ANY(S, P) EVQA_NINTH_EXACT(S, P)
-#define EVQA_NINTH_TRIPLE(S, P) EVQA_SECOND(B, P, 30, EVQA_LAST_RIGHT##S) EVQA_ADD_B##P
+#define EVQA_NINTH_TRIPLE(S, P) EVQA_SOME_A##P EVQA_LAST##S##_REST_##P \
+  EVQA_SECOND(B, P, 28, EVQA_LAST_LEFT##S) EVQA_OTHER_A##P EVQA_SECOND(B, P, 30, EVQA_LAST_RIGHT##S) EVQA_ADD_B##P
+#define EVQA_SOME_A1 EVQA_WIDE(0, 0, 14, 1, 1)
+#define EVQA_SOME_A2 EVQA_SOME_A1
+#define EVQA_SOME_A3 EVQA_SOME_A1 EVQA_WIDE(2, 2, 15, 3, 3)
+#define EVQA_SOME_A4 EVQA_SOME_A3
+#define EVQA_OTHER_A1
+#define EVQA_OTHER_A2 EVQA_WIDE(2, 2, 15, 3, 3)
+#define EVQA_OTHER_A3 EVQA_WIDE(4, 4, 16, 5, 5)
+#define EVQA_OTHER_A4 EVQA_OTHER_A3 EVQA_WIDE(6, 6, 17, 7, 7)
 
 // Exact results (requant_exact.h), y in v8..v15; others in the sums' own registers. Both leave bytes in v16 v17 v20 v21.
 #define EVQA_UP_TO1(each) each(8, 9, 0, 1, 16)
@@ -169,7 +189,9 @@ static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, zero) ==
   "add x11, x10, x10\nadd x12, x11, x10\nadd x13, x11, x11\nadd x14, x13, x10\nadd x15, x12, x12\nadd x16, x15, x10\n" \
   "add x17, x13, x13\nmov x20, %[s]\n" EVQA_BEFORE_##result \
   "ldp d22, d23, [x4]\nldp d24, d25, [x4, #16]\nldp d26, d27, [x4, #32]\nldp d28, d29, [x4, #48]\nldr d30, [x4, #64]\n" \
-  "1:\nldp x1, x2, [x20]\nldp x3, x8, [x20, #16]\nadd x20, x20, #32\nmov x9, x22\n" \
+  "ldr x19, [%[s], #136]\nldrb w24, [x4, #72]\nldrb w25, [x4, #73]\nldrb w26, [x4, #74]\n" \
+  "1:\nldr x1, [x20, x24]\nldr x2, [x20, x25]\nldr x3, [x20, x26]\nldr x8, [x20, #24]\nadd x20, x20, #32\nmov x9, x22\n" \
+  "add x1, x1, x19\nadd x2, x2, x19\nadd x3, x3, x19\nadd x8, x8, x19\n" \
   "2:\n" EVQA_GROUP(S, P, result) "b.ne 2b\n" \
   "cbz x23, 4f\nmov x9, x23\n" \
   "3:\n" EVQA_GROUP(S, Q, result) "b.ne 3b\n" \
@@ -182,7 +204,7 @@ static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, zero) ==
     : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", \
       "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", \
       "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", \
-      "x20", "x21", "x22", "x23", "cc", "memory")
+      "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "cc", "memory")
 #define EVQA_FILTERS(S, result) \
   switch (kPixels) { \
     case 1: EVQA_RUN_FILTER(S, 1, 1, result); break; \
