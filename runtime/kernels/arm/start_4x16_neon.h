@@ -10,17 +10,26 @@ namespace evqa {
 namespace {
 
 struct PairHead {
-  int32_t exact_sums[kTile];  // what sums begin with in simple tiles: bias + kMagicBits
-  float scale[kTile], shift[kTile];
-  int32_t sums[kTile];        // what they begin with in others: bias. Between packing and preparing: 128 * sum |w|, in order
-  int64_t run, unused;        // so many tiles from this one on are simple: 8 channels, for which requant_exact.h holds
+  // Of simple tiles, which are 8 channels for which requant_exact.h holds: what sums begin with, bias + kMagicBits, and so on.
+  int32_t exact_sums[kTile];
+  float exact_scale[kTile], shift[kTile];
+  // Of all. Between packing and preparing `sums` are 128 * sum |w|, in order.
+  int32_t sums[kTile];
+  float scale[kTile];
+  int64_t run, unused;  // so many tiles from this one on are simple
 };
-static_assert(sizeof(PairHead) == 144);
+static_assert(sizeof(PairHead) == 176);
 
 EVQA_INLINE void store_pairs(int32_t* to, const int32_t* from) {
   const int32x4x2_t pairs = vld2q_s32(from);
   vst1q_s32(to, pairs.val[0]);
   vst1q_s32(to + 4, pairs.val[1]);
+}
+
+EVQA_INLINE void store_pairs(float* to, const float* from) {
+  const float32x4x2_t pairs = vld2q_f32(from);
+  vst1q_f32(to, pairs.val[0]);
+  vst1q_f32(to + 4, pairs.val[1]);
 }
 
 EVQA_INLINE void store_in_order(int32_t* to, int32x4_t even, int32x4_t odd) {
@@ -39,8 +48,9 @@ EVQA_INLINE void prepare_pairs(const ConvArgs& a, void* packed, ptrdiff_t step) 
     prepare_tile(&head, a.bias + c, a.scale + c, a.out_zero);
     store_pairs(to->exact_sums, head.start);
     store_pairs(to->sums, a.bias + c);
-    store_pairs(reinterpret_cast<int32_t*>(to->scale), reinterpret_cast<const int32_t*>(head.scale));
-    store_pairs(reinterpret_cast<int32_t*>(to->shift), reinterpret_cast<const int32_t*>(head.shift));
+    store_pairs(to->exact_scale, head.scale);
+    store_pairs(to->shift, head.shift);
+    store_pairs(to->scale, a.scale + c);
     to->run = run = head.exact && c + kTile <= a.channels ? run + 1 : 0;
   }
 }

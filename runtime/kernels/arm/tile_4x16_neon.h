@@ -4,7 +4,7 @@
 // for two rows at a time; or, for tiles that are not exact or have a residual, as requant_any.
 //
 // v8..v11 scales, v0..v3 and v4..v7 an even and an odd row's y, v12 an odd zero point's one, or the zero point. x10 and x20
-// starts of the sums, which in PairHead stand 32 bytes before the scales or behind the shifts; x24..x27 the rows' outputs, x23
+// starts of the sums, behind which scales and shifts stand in PairHead; x24..x27 the rows' outputs, x23
 // tiles to come, x28 segments, x17 from an output to its residual; x19 and x21 from the end
 // of a pair's first tile, and from its start, to the next pair's.
 #pragma once
@@ -24,9 +24,9 @@ struct Run {
   int64_t residual_zero;
   float residual_scale;
 };
-static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 && offsetof(PairHead, scale) == 32 &&
-              offsetof(PairHead, shift) == 64 && offsetof(PairHead, sums) == 96 &&
-              offsetof(Run, residual_scale) == 120);
+static_assert(offsetof(Run, out) == 72 && offsetof(Run, residual_scale) == 120);
+static_assert(offsetof(PairHead, exact_scale) == 32 && offsetof(PairHead, shift) == 64);
+static_assert(offsetof(PairHead, scale) == offsetof(PairHead, sums) + 32);
 
 // clang-format off
 #define EVQA_ENDS2(a, b, c, d, at0, at1) EVQA_ENDS1(a, b, c, d, at0, at1) \
@@ -112,7 +112,7 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
 #define EVQA_ROWS_ADD(T, row0, row1) EVQA_ROW_ADD(T, row0) EVQA_ROW_ADD(T, row1)
 #define EVQA_WITH_EVEN(T) EVQA_ENDS##T(8, 9, 10, 11, 32, 48)
 #define EVQA_WITH_ODD(T) EVQA_WITH_EVEN(T) "movi v12.8h, #1\n"
-#define EVQA_WITH_ANY(T) EVQA_ENDS##T(8, 9, 10, 11, -64, -48) "ldr w16, [%[s], #96]\ndup v12.8h, w16\n"
+#define EVQA_WITH_ANY(T) EVQA_WITH_EVEN(T) "ldr w16, [%[s], #96]\ndup v12.8h, w16\n"
 #define EVQA_WITH_ADD(T) EVQA_WITH_ANY(T) \
   "ldp x17, x16, [%[s], #104]\ndup v13.8b, w16\nadd x16, %[s], #120\nld1r {v14.4s}, [x16]\n"
 #define EVQA_END1(T, kind) EVQA_ROW_##kind(T, 0)
@@ -121,10 +121,10 @@ static_assert(offsetof(Run, out) == 72 && offsetof(PairHead, exact_sums) == 0 &&
 #define EVQA_END4(T, kind) EVQA_END2(T, kind) EVQA_ROWS_##kind(T, 2, 3)
 
 #define EVQA_NEXT2 "add x8, x8, x19\nadd x10, x10, x21\nadd x20, x20, x21\n"
-#define EVQA_NEXT1 "add x8, x8, #144\nadd x10, x10, x9\n"
+#define EVQA_NEXT1 "add x8, x8, #176\nadd x10, x10, x9\n"
 #define EVQA_RUN(T, R, products, kind) EVQA_ENTER \
   "ldp x24, x27, [%[s], #72]\nldr x23, [%[s], #88]\nmov x28, x6\n" \
-  "add x25, x24, x27\nadd x26, x25, x27\nadd x27, x26, x27\nadd x19, x9, #144\nadd x21, x9, x9\n" \
+  "add x25, x24, x27\nadd x26, x25, x27\nadd x27, x26, x27\nadd x19, x9, #176\nadd x21, x9, x9\n" \
   "3:\n" EVQA_STARTS##R(T) EVQA_QUADS(T, R, products) \
   "subs x23, x23, #1\nmov x22, #-4\nmov x6, x28\n" EVQA_WITH_##kind(T) EVQA_END##R(T, kind) \
   EVQA_NEXT##T "b.ne 3b\n"
