@@ -1,0 +1,73 @@
+// Requantisation in one instruction a vector, for scales that are multiples of 2^-16, and the head of a packed tile, which
+// holds what it needs.
+//
+// Sums begin at bias + the bits of kMagic = 1.5 * 2^23 (see requant_magic), so that as floats they are kMagic + sum. With
+//     shift = (kMagic + even zero point) - kMagic * scale
+// fma(kMagic + sum, scale, shift) is sum * scale + zero point + kMagic, rounded once, to a whole number, ties to even: its
+// low 16 bits are the output before the clamp. That is rint(fl(sum * scale)) + zero point of docs/evqa-format.md wherever
+// the clamp leaves it, if
+//   scale is a multiple of 2^-16 and |scale| <= 1: then kMagic * scale is a multiple of 2^6 of at most 24 bits and the shift
+//     exact; and where |sum * scale| < 2^8, the product has at most 24 bits, so that fl() rounds nothing;
+//   the tile is kAllMagic: |sum| < 2^22 and |sum * scale| < 2^15.
+// An odd zero point has its one added to the 16 bits.
+#pragma once
+
+#include "requant.h"
+
+namespace evqa {
+namespace {
+
+constexpr float kScaleUnit = 1.0f / 65536;
+
+EVQA_INLINE bool exact_scale(float scale) {
+  const float units = scale / kScaleUnit;
+  return units >= -65536.0f && units <= 65536.0f && static_cast<float>(static_cast<int32_t>(units)) == units;
+}
+
+// For eight channels. kStarts: 8, or more where a level wants some of them again.
+template <int kStarts>
+struct TileHead {
+  alignas(16) int32_t start[kStarts];  // what sums begin with; between packing and preparing: 128 * sum |w|
+  float scale[kTile], shift[kTile];
+  Magic magic;
+  int32_t exact;  // whether requant_exact may be used
+  int32_t unused[6];
+};
+
+// Replaces the bounds in a packed tile's head; bias, scale: the tile's own, eight of them; zero: stored form. Leaves the
+// start of channel c in start[c].
+template <int kStarts>
+EVQA_INLINE void prepare_head(TileHead<kStarts>* head, const int32_t* bias, const float* scale, int zero) {
+  head->magic = magic_of(magic_doubt(head->start, bias, scale));
+  head->exact = head->magic == kAllMagic;
+  const float back = kMagic + static_cast<float>(zero - (zero & 1));
+  for (int c = 0; c < kTile; ++c) {
+    head->start[c] = bias[c] + (head->magic != kNoMagic ? kMagicBits : 0);
+    head->scale[c] = scale[c];
+    head->exact &= exact_scale(scale[c]);
+    head->shift[c] = back - kMagic * scale[c];
+  }
+}
+
+// Eight channels of kRows pixels. The shift is loaded for every row, as the instruction overwrites it.
+template <int kRows>
+EVQA_INLINE void requant_exact(const int32x4_t (&acc)[kRows][2], const float* scale, const float* shift, bool odd,
+                               uint8_t* out, ptrdiff_t out_pitch) {
+  const float32x4_t s[2] = {vld1q_f32(scale), vld1q_f32(scale + 4)};
+  int16x8_t n[kRows];
+  EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
+    const float* from = opaque(shift);
+    const float32x4_t y0 = vfmaq_f32(vld1q_f32(from), vreinterpretq_f32_s32(acc[r][0]), s[0]);
+    const float32x4_t y1 = vfmaq_f32(vld1q_f32(from + 4), vreinterpretq_f32_s32(acc[r][1]), s[1]);
+    n[r] = vuzp1q_s16(vreinterpretq_s16_f32(y0), vreinterpretq_s16_f32(y1));
+  }
+  if (odd) {
+    const int16x8_t one = vdupq_n_s16(1);
+    EVQA_UNROLL for (int r = 0; r < kRows; ++r) n[r] = vaddq_s16(n[r], one);
+  }
+  EVQA_UNROLL for (int r = 0; r < kRows; ++r)
+    vst1_u8(out + r * out_pitch, vreinterpret_u8_s8(vqmovn_s16(n[r])));
+}
+
+}  // namespace
+}  // namespace evqa
