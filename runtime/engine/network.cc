@@ -102,8 +102,20 @@ struct Builder {
       const int columns = (int)(r.kernel * r.kernel * r.inputs);
       l.shape = r.kernel == 1 ? ConvShape{runs, ((int)r.inputs / runs + 3) / 4} : ConvShape{3, (3 * (int)r.inputs + 3) / 4};
       l.packed = pack(l.shape, outputs, w, columns);
-      for (int c = 0; bias && c < outputs; ++c) bias[c] -= l.in_zero * sum_of_weights<false>(w + (ptrdiff_t)c * columns, columns);
+      if (!bias || !l.packed) return;
+      for (int c = 0; c < outputs; ++c) bias[c] -= l.in_zero * sum_of_weights<false>(w + (ptrdiff_t)c * columns, columns);
+      prepare(l, outputs);
     }
+  }
+
+  void prepare(const Layer& l, int outputs) {
+    ConvArgs a = {};
+    a.shape = l.shape;
+    a.channels = outputs;
+    a.bias = l.bias;
+    a.scale = l.scale;
+    a.out_zero = l.out_zero;
+    if (k.conv_prepare && l.scale) k.conv_prepare(a, (void*)l.packed);
   }
 
   void depthwise(Layer& l, const int8_t* w, int32_t* bias, int chunk) {
@@ -120,6 +132,14 @@ struct Builder {
       int32_t sum = 0;
       for (int tap = 0; tap < 9; ++tap) sum += w[tap * channels + c];
       bias[c] -= l.in_zero * sum;
+    }
+    DepthwiseArgs a = {};
+    a.channels = chunk;
+    a.out_zero = l.out_zero;
+    for (int first = 0; k.depthwise_prepare && l.scale && first < channels; first += chunk) {
+      a.bias = l.bias + first;
+      a.scale = l.scale + first;
+      k.depthwise_prepare(a, (uint8_t*)l.packed + bytes * (size_t)(first / chunk));
     }
   }
 

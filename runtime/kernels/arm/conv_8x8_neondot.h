@@ -1,22 +1,23 @@
 // Convolution and dense products with SDOT: 8 pixels x 8 channels.
 //
-// Packed: a tile is 8 channels: for each channel an int32 bound on any sum of products, then for every quad of inputs two
-// vectors of 4 channels, each channel's four weights side by side. A pixel's quad is taken as a lane of its 16 inputs.
+// Packed: a tile is 8 channels: its head, then for every quad of inputs two vectors of 4 channels, each channel's four
+// weights side by side. A pixel's quad is taken as a lane of its 16 inputs.
 //
-// A quad is 16 SDOT, 256 MACs; Cortex-A76 issues two a cycle: 32 MACs a cycle. For registers see sums_8x8_neondot.h.
+// A quad is 16 SDOT, 256 MACs; Cortex-A76 issues two a cycle: 32 MACs a cycle. Requantising a tile of 64 outputs exactly
+// takes 40 slots of the same two pipes (16 FMLA, 8 UZP1, 8 SQXTN, 8 stores). For registers see sums_8x8_neondot.h.
 #pragma once
 
-#include "requant.h"
+#include "requant_exact.h"
 #include "sums_8x8_neondot.h"
 
 namespace evqa {
 namespace {
 
 constexpr int kQuadBytes = 4 * kTile;
-constexpr int kBoundBytes = 4 * kTile;
+using Head = TileHead<kTile>;
 
 EVQA_INLINE ptrdiff_t tile_bytes(ConvShape s) {
-  return kBoundBytes + static_cast<ptrdiff_t>(s.segments) * s.segment_quads * kQuadBytes;
+  return static_cast<ptrdiff_t>(sizeof(Head)) + static_cast<ptrdiff_t>(s.segments) * s.segment_quads * kQuadBytes;
 }
 
 size_t conv_packed_bytes(ConvShape s, int channels) { return static_cast<size_t>(tiles(channels)) * tile_bytes(s); }
@@ -25,26 +26,26 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
   const int quads = s.segments * s.segment_quads;
   int8_t* p = static_cast<int8_t*>(packed);
   for (int first = 0; first < channels; first += kTile) {
-    int32_t bound[kTile] = {};
-    int8_t* w = p + kBoundBytes;
+    Head head = {};
+    int8_t* w = p + sizeof head;
     for (int quad = 0; quad < quads; ++quad)
       for (int i = 0; i < kQuadBytes; ++i, ++w) {
         const int channel = first + i / 4;
         *w = channel < channels ? weights[(static_cast<ptrdiff_t>(channel) * quads + quad) * 4 + i % 4] : 0;
-        bound[i / 4] += 128 * (*w < 0 ? -*w : *w);
+        head.start[i / 4] += 128 * (*w < 0 ? -*w : *w);
       }
-    memcpy(p, bound, kBoundBytes);
+    memcpy(p, &head, sizeof head);
     p = w;
   }
 }
 
-void begin_tiles(const ConvArgs& a, int first, int last, TileStart* starts) {
-  begin_magic(a, tile_bytes(a.shape), first, last, starts, [](int32_t* sums, const int32_t* bias, int32_t add) {
-    for (int v = 0; v < kTile; v += 4) vst1q_s32(sums + v, vaddq_s32(vld1q_s32(bias + v), vdupq_n_s32(add)));
-  });
+void conv_prepare(const ConvArgs& a, void* packed) {
+  int8_t* p = static_cast<int8_t*>(packed);
+  for (int c = 0; c < a.channels; c += kTile, p += tile_bytes(a.shape))
+    prepare_head(reinterpret_cast<Head*>(p), a.bias + c, a.scale + c, a.out_zero);
 }
 
-// Whatever block_8x8 does not: residuals, bounds, odd zero points, large sums, fewer than 8 channels.
+// Whatever block_8x8 does not: residuals, bounds, scales of many bits, large sums, fewer than 8 channels.
 template <int kRows>
 __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s, int pixel, int channel, Magic magic) {
   int32x4_t acc[kRows][2];
@@ -53,40 +54,32 @@ __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s
 }
 
 template <int kRows>
-void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last, const TileStart* starts) {
-  const ptrdiff_t step = tile_bytes(a.shape);
-  const Requant q = requant_of(a);
-  const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step + kBoundBytes;
-  const int count = tiles(last - first);
-  for (int t = 0; t < count;) {
-    const int run = least(starts[t].run, count - t), end = t + (run ? run : 1);
-    for (int g = 0, p = pixel; g < groups; ++g, p += kRows) {
-      Sums s = {a.in + p * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
-                packed + t * step, starts[t].sums};
-      const int c = first + t * kTile;
-      if (run == 0) {
-        tile_8x8_general<kRows>(a, s, p, c, starts[t].magic);
+void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last) {
+  const ptrdiff_t step = tile_bytes(a.shape), out_pixel = a.out_pixel;
+  const bool plain = is_plain(a), odd = a.out_zero & 1;
+  const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
+  for (int g = 0; g < groups; ++g, pixel += kRows) {
+    Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
+              packed + sizeof(Head), nullptr};
+    uint8_t* out = a.out + pixel * out_pixel + first;
+    for (int c = first; c < last; c += kTile, out += kTile, s.w += step) {
+      const Head* head = reinterpret_cast<const Head*>(s.w - sizeof(Head));
+      s.start = head->start;
+      if (!plain || !head->exact || c + kTile > last) {
+        tile_8x8_general<kRows>(a, s, pixel, c, head->magic);
         continue;
       }
-      uint8_t* out = a.out + p * a.out_pixel + c;
-      const ptrdiff_t out_pixel = a.out_pixel;
-      const float* scale = a.scale + c;
-      for (int i = t; i < end; ++i, out += kTile, scale += kTile) {
-        int32x4_t acc[kRows][2];
-        run_sums<kRows>(acc, s);
-        requant_magic<kRows, 2, true>(acc, scale, q, nullptr, 0, out, out_pixel);
-        s.w += step;
-        s.start += sizeof(TileStart) / sizeof(int32_t);
-      }
+      int32x4_t acc[kRows][2];
+      run_sums<kRows>(acc, s);
+      requant_exact<kRows>(acc, head->scale, head->shift, odd, out, out_pixel);
     }
-    t = end;
   }
 }
 
 void conv_8x8(const ConvArgs& a) {
-  static constexpr ConvBlock blocks[] = {block_8x8<1>, block_8x8<2>, block_8x8<3>, block_8x8<4>,
+  static constexpr TileBlock blocks[] = {block_8x8<1>, block_8x8<2>, block_8x8<3>, block_8x8<4>,
                                          block_8x8<5>, block_8x8<6>, block_8x8<7>, block_8x8<8>};
-  walk_conv(a, a.pixels, blocks, 8, kTile, begin_tiles);
+  walk_tiles(a, a.pixels, blocks, 8);
 }
 
 // One row: every lane of the inputs gets its own sums, so that no sum waits for the one before.
@@ -113,7 +106,7 @@ EVQA_INLINE void dense_row(int32x4_t (&acc)[2], const uint8_t* in, int quads, co
 template <int kRows>
 void dense_rows_8x8(const DenseArgs& a, int row) {
   const ConvShape shape = {1, a.quads};
-  Sums s = {a.in + row * a.in_row, a.in_row, 0, 1, a.quads, static_cast<const int8_t*>(a.packed) + kBoundBytes, nullptr};
+  Sums s = {a.in + row * a.in_row, a.in_row, 0, 1, a.quads, static_cast<const int8_t*>(a.packed) + sizeof(Head), nullptr};
   for (int j = 0; j < a.outputs; j += kTile, s.w += tile_bytes(shape)) {
     int32x4_t acc[kRows][2];
     if (kRows == 1) {

@@ -102,6 +102,7 @@ void test_conv(const Kernels& k, int pixels, int channels, ConvShape shape, bool
   a.in = own_in.at(), a.packed = packed.at(), a.bias = own_bias.as<int32_t>(), a.out = got.at();
   a.out_zero -= offset, a.low -= offset, a.high -= offset, a.residual_zero -= offset;
   if (residual) a.residual = own_residue.at();
+  if (k.conv_prepare) k.conv_prepare(a, packed.at());
   k.conv(a);
   char about[160];
   snprintf(about, sizeof about, "pixels=%d channels=%d segments=%d quads=%d residual=%d in_pixel=%d out_pixel=%d", pixels,
@@ -140,6 +141,7 @@ void test_depthwise(const Kernels& k, int pixels, int channels, int stride, int 
   aim(own, got);
   a.packed = packed.at(), a.bias = own_bias.as<int32_t>();
   a.out_zero -= offset, a.low -= offset, a.high -= offset;
+  if (k.depthwise_prepare) k.depthwise_prepare(a, packed.at());
   k.depthwise(a);
   char about[160];
   snprintf(about, sizeof about, "pixels=%d channels=%d pitch=%d stride=%d out_rows=%d", pixels, channels, pitch, stride,
