@@ -7,8 +7,7 @@
 // takes 40 slots of the same two pipes (16 FMLA, 8 UZP1, 8 SQXTN, 8 stores). For registers see sums_8x8_neondot.h.
 #pragma once
 
-#include "requant_exact.h"
-#include "sums_8x8_neondot.h"
+#include "exact_8x8_neondot.h"
 
 namespace evqa {
 namespace {
@@ -43,9 +42,10 @@ void conv_prepare(const ConvArgs& a, void* packed) {
   int8_t* p = static_cast<int8_t*>(packed);
   for (int c = 0; c < a.channels; c += kTile, p += tile_bytes(a.shape))
     prepare_head(reinterpret_cast<Head*>(p), a.bias + c, a.scale + c, a.out_zero);
+  count_exact<kTile>(packed, tile_bytes(a.shape), tiles(a.channels));
 }
 
-// Whatever block_8x8 does not: residuals, bounds, scales of many bits, large sums, fewer than 8 channels.
+// Tiles that requant_exact cannot do: residuals, bounds, scales of many bits, large sums, fewer than 8 channels.
 template <int kRows>
 __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s, int pixel, int channel, Magic magic) {
   int32x4_t acc[kRows][2];
@@ -53,26 +53,47 @@ __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s
   requant_tile<kRows>(acc, a, requant_of(a), pixel, channel, magic);
 }
 
+// Tiles that it can do, but exact_tiles cannot: inputs in several runs, odd zero points.
+template <int kRows>
+EVQA_INLINE void tiles_8x8_exact(const ConvArgs& a, Sums s, int pixel, int channel, int count) {
+  const ptrdiff_t step = tile_bytes(a.shape), out_pixel = a.out_pixel;
+  const bool odd = a.out_zero & 1;
+  uint8_t* out = a.out + pixel * out_pixel + channel;
+  for (; count; --count, out += kTile, s.w += step) {
+    const Head* head = reinterpret_cast<const Head*>(s.w) - 1;
+    int32x4_t acc[kRows][2];
+    s.start = head->start;
+    run_sums<kRows>(acc, s);
+    if (odd)
+      requant_exact<kRows, true>(acc, head->scale, head->shift, out, out_pixel);
+    else
+      requant_exact<kRows, false>(acc, head->scale, head->shift, out, out_pixel);
+  }
+}
+
 template <int kRows>
 void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last) {
-  const ptrdiff_t step = tile_bytes(a.shape), out_pixel = a.out_pixel;
-  const bool plain = is_plain(a), odd = a.out_zero & 1;
+  const ptrdiff_t step = tile_bytes(a.shape);
+  const bool plain = is_plain(a), by_run = has_exact_run(a.shape) && !(a.out_zero & 1);
   const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
-  for (int g = 0; g < groups; ++g, pixel += kRows) {
-    Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
-              packed + sizeof(Head), nullptr};
-    uint8_t* out = a.out + pixel * out_pixel + first;
-    for (int c = first; c < last; c += kTile, out += kTile, s.w += step) {
-      const Head* head = reinterpret_cast<const Head*>(s.w - sizeof(Head));
-      s.start = head->start;
-      if (!plain || !head->exact || c + kTile > last) {
-        tile_8x8_general<kRows>(a, s, pixel, c, head->magic);
+  for (int c = first; c < last;) {
+    const Head* head = reinterpret_cast<const Head*>(packed);
+    const int exact = plain ? least(head->exact, (last - c) / kTile) : 0, count = exact ? exact : 1;
+    for (int g = 0, p = pixel; g < groups; ++g, p += kRows) {
+      const uint8_t* in = a.in + p * a.in_pixel;
+      if (exact && by_run) {
+        exact_tiles<kRows>({in, a.in_pixel, head, a.shape.segment_quads, a.out + p * a.out_pixel + c, a.out_pixel, count});
         continue;
       }
-      int32x4_t acc[kRows][2];
-      run_sums<kRows>(acc, s);
-      requant_exact<kRows>(acc, head->scale, head->shift, odd, out, out_pixel);
+      const Sums s = {in, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
+                      packed + sizeof(Head), head->start};
+      if (exact)
+        tiles_8x8_exact<kRows>(a, s, p, c, count);
+      else
+        tile_8x8_general<kRows>(a, s, p, c, head->magic);
     }
+    c += count * kTile;
+    packed += count * step;
   }
 }
 

@@ -12,12 +12,11 @@
 // from one byte before, they are (0, w0, w1, w2).
 #pragma once
 
-#include "requant_exact.h"
+#include "depthwise_pair_neondot.h"
 
 namespace evqa {
 namespace {
 
-using DepthwiseHead = TileHead<kTile>;
 constexpr int kDepthwiseBytes = sizeof(DepthwiseHead) + 3 * 4 * kTile;
 
 size_t depthwise_packed_bytes(int channels) { return static_cast<size_t>(tiles(channels)) * kDepthwiseBytes; }
@@ -146,7 +145,7 @@ struct Depthwise8 {
     } else if (kFinish == Finish::kMagic) {
       requant_magic<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, out, out_pitch);
     } else {
-      requant_exact<kOutRows>(acc, head->scale, head->shift, false, out, out_pitch);
+      requant_exact<kOutRows, false>(acc, head->scale, head->shift, out, out_pitch);
     }
     out += pitch;
   }
@@ -179,6 +178,12 @@ template <int kStride, int kOutRows, Finish kFinish>
 void depthwise_strip_neondot(const DepthwiseStrip& s) {
   Depthwise8<kStride, kOutRows, kFinish> d(s);
   d.run();
+}
+
+// The usual case by itself, in assembler.
+template <>
+void depthwise_strip_neondot<1, 2, Finish::kExact>(const DepthwiseStrip& s) {
+  depthwise_pair(s.rows, s.pitch, s.head, s.pixels, s.out);
 }
 
 template <int kStride, int kOutRows>

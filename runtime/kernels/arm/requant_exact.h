@@ -30,9 +30,18 @@ struct TileHead {
   alignas(16) int32_t start[kStarts];  // what sums begin with; between packing and preparing: 128 * sum |w|
   float scale[kTile], shift[kTile];
   Magic magic;
-  int32_t exact;  // whether requant_exact may be used
+  int32_t exact;  // so many tiles from this one on may use requant_exact
   int32_t unused[6];
 };
+
+// Counts the exact ones among tiles `step` bytes apart, from the last on.
+template <int kStarts>
+EVQA_INLINE void count_exact(void* packed, ptrdiff_t step, int count) {
+  for (int t = count - 1, run = 0; t >= 0; --t) {
+    auto* head = reinterpret_cast<TileHead<kStarts>*>(static_cast<int8_t*>(packed) + t * step);
+    head->exact = run = head->exact ? run + 1 : 0;
+  }
+}
 
 // Replaces the bounds in a packed tile's head; bias, scale: the tile's own, eight of them; zero: stored form. Leaves the
 // start of channel c in start[c].
@@ -50,9 +59,9 @@ EVQA_INLINE void prepare_head(TileHead<kStarts>* head, const int32_t* bias, cons
 }
 
 // Eight channels of kRows pixels. The shift is loaded for every row, as the instruction overwrites it.
-template <int kRows>
-EVQA_INLINE void requant_exact(const int32x4_t (&acc)[kRows][2], const float* scale, const float* shift, bool odd,
-                               uint8_t* out, ptrdiff_t out_pitch) {
+template <int kRows, bool kOdd>
+EVQA_INLINE void requant_exact(const int32x4_t (&acc)[kRows][2], const float* scale, const float* shift, uint8_t* out,
+                               ptrdiff_t out_pitch) {
   const float32x4_t s[2] = {vld1q_f32(scale), vld1q_f32(scale + 4)};
   int16x8_t n[kRows];
   EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -60,10 +69,7 @@ EVQA_INLINE void requant_exact(const int32x4_t (&acc)[kRows][2], const float* sc
     const float32x4_t y0 = vfmaq_f32(vld1q_f32(from), vreinterpretq_f32_s32(acc[r][0]), s[0]);
     const float32x4_t y1 = vfmaq_f32(vld1q_f32(from + 4), vreinterpretq_f32_s32(acc[r][1]), s[1]);
     n[r] = vuzp1q_s16(vreinterpretq_s16_f32(y0), vreinterpretq_s16_f32(y1));
-  }
-  if (odd) {
-    const int16x8_t one = vdupq_n_s16(1);
-    EVQA_UNROLL for (int r = 0; r < kRows; ++r) n[r] = vaddq_s16(n[r], one);
+    if (kOdd) n[r] = vaddq_s16(n[r], vdupq_n_s16(1));
   }
   EVQA_UNROLL for (int r = 0; r < kRows; ++r)
     vst1_u8(out + r * out_pitch, vreinterpret_u8_s8(vqmovn_s16(n[r])));
