@@ -68,12 +68,14 @@ FloatOutput float_output(Bytes& bias) {
   return between(0, 1) ? FloatOutput{bias.as<float>(), 0.0f, 6.0f} : FloatOutput{bias.as<float>(), -3.4e38f, 3.4e38f};
 }
 
-// Scales of a layer: arbitrary, or as levels like them, multiples of 2^-16, or some of the latter kind.
-enum Scales { kArbitrary, kExact, kMixed };
-Scales some_scales() { return (Scales)between(0, 2); }
+// Scales of a layer: arbitrary, multiples of 2^-16, for which some levels have a shorter way, of 2^-9, which give many ties,
+// or of several kinds.
+enum Scales { kArbitrary, kFine, kCoarse, kMixed };
+Scales some_scales() { return (Scales)between(0, 3); }
 float scale_of(Scales kind, float low, float high) {
-  const float s = real(low, high);
-  return kind == kArbitrary || (kind == kMixed && between(0, 40) == 0) ? s : rintf(s * 65536.0f) / 65536.0f;
+  const float s = real(low, high), units = kind == kCoarse ? 512.0f : 65536.0f;
+  if (kind == kArbitrary || (kind == kMixed && between(0, 40) == 0)) return s;
+  return fmaxf(rintf(s * units), 1.0f) / units;
 }
 
 int8_t weight() { return (int8_t)between(-127, 127); }
