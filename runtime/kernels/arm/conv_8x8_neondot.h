@@ -45,7 +45,7 @@ void conv_prepare(const ConvArgs& a, void* packed) {
   count_exact<kTile>(packed, tile_bytes(a.shape), tiles(a.channels));
 }
 
-// Tiles that requant_exact cannot do: residuals, bounds, scales of many bits, large sums, fewer than 8 channels.
+// Whatever else there is: bounds, scales of many bits, large sums, fewer than 8 channels, odd shapes and zero points.
 template <int kRows>
 __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s, int pixel, int channel, Magic magic) {
   int32x4_t acc[kRows][2];
@@ -53,44 +53,36 @@ __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s
   requant_tile<kRows>(acc, a, requant_of(a), pixel, channel, magic);
 }
 
-// Tiles that it can do, but exact_tiles cannot: inputs in several runs, odd zero points.
-template <int kRows>
-EVQA_INLINE void tiles_8x8_exact(const ConvArgs& a, Sums s, int pixel, int channel, int count) {
-  const ptrdiff_t step = tile_bytes(a.shape), out_pixel = a.out_pixel;
-  const bool odd = a.out_zero & 1;
-  uint8_t* out = a.out + pixel * out_pixel + channel;
-  for (; count; --count, out += kTile, s.w += step) {
-    const Head* head = reinterpret_cast<const Head*>(s.w) - 1;
-    int32x4_t acc[kRows][2];
-    s.start = head->start;
-    run_sums<kRows>(acc, s);
-    if (odd)
-      requant_exact<kRows, true>(acc, head->scale, head->shift, out, out_pixel);
-    else
-      requant_exact<kRows, false>(acc, head->scale, head->shift, out, out_pixel);
-  }
-}
-
 template <int kRows>
 void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last) {
   const ptrdiff_t step = tile_bytes(a.shape);
-  const bool plain = is_plain(a), by_run = has_exact_run(a.shape) && !(a.out_zero & 1);
+  const Requant q = requant_of(a);
+  const bool plain = is_plain(a), exact_tile = plain && exact_shape(a.shape) && !(a.out_zero & 1), adds = can_add(a);
   const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
   for (int c = first; c < last;) {
     const Head* head = reinterpret_cast<const Head*>(packed);
-    const int exact = plain ? least(head->exact, (last - c) / kTile) : 0, count = exact ? exact : 1;
+    const int run = exact_tile ? least(head->exact, (last - c) / kTile) : 0, count = run ? run : 1;
+    const bool whole = c + kTile <= last, exact = whole && plain && head->exact, add = whole && adds && head->magic == kAllMagic;
     for (int g = 0, p = pixel; g < groups; ++g, p += kRows) {
       const uint8_t* in = a.in + p * a.in_pixel;
-      if (exact && by_run) {
-        exact_tiles<kRows>({in, a.in_pixel, head, a.shape.segment_quads, a.out + p * a.out_pixel + c, a.out_pixel, count});
+      const ptrdiff_t at = p * a.out_pixel + c;
+      if (run) {
+        exact_tiles<kRows>({in, a.in_pixel, head, a.shape.segment_quads, a.out + at, a.out_pixel, run, a.shape.segments,
+                            a.in_segment});
         continue;
       }
       const Sums s = {in, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
                       packed + sizeof(Head), head->start};
-      if (exact)
-        tiles_8x8_exact<kRows>(a, s, p, c, count);
-      else
+      if (!exact && !add) {
         tile_8x8_general<kRows>(a, s, p, c, head->magic);
+        continue;
+      }
+      int32x4_t acc[kRows][2];
+      run_sums<kRows>(acc, s);
+      if (exact)
+        requant_exact<kRows>(acc, head->scale, head->shift, q.zero, a.out + at, a.out_pixel);
+      else
+        requant_added<kRows>(acc, head->scale, q, a.residual + at, a.out + at, a.out_pixel);
     }
     c += count * kTile;
     packed += count * step;

@@ -189,7 +189,7 @@ EVQA_INLINE void tiles_8x8_exact(const ConvArgs& a, int pair, int channel, const
   for (; count; --count, out += kTile, head = next(head, step)) {
     int32x4_t rows[2 * kPairs][2];
     pair_sums<kPairs, kInterleaved>(rows, a, pair, head);
-    requant_exact<2 * kPairs, kOdd>(rows, head->scale, head->shift, out, out_pixel);
+    requant_exact<2 * kPairs>(rows, head->scale, head->shift, kOdd, out, out_pixel);
   }
 }
 

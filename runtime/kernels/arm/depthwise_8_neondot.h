@@ -145,7 +145,7 @@ struct Depthwise8 {
     } else if (kFinish == Finish::kMagic) {
       requant_magic<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, out, out_pitch);
     } else {
-      requant_exact<kOutRows, false>(acc, head->scale, head->shift, out, out_pitch);
+      requant_exact<kOutRows>(acc, head->scale, head->shift, 0, out, out_pitch);
     }
     out += pitch;
   }

@@ -58,10 +58,22 @@ EVQA_INLINE void prepare_head(TileHead<kStarts>* head, const int32_t* bias, cons
   }
 }
 
-// Eight channels of kRows pixels. The shift is loaded for every row, as the instruction overwrites it.
-template <int kRows, bool kOdd>
-EVQA_INLINE void requant_exact(const int32x4_t (&acc)[kRows][2], const float* scale, const float* shift, uint8_t* out,
-                               ptrdiff_t out_pitch) {
+// Eight channels of kRows pixels, from 16 bits to stored bytes; an odd zero point's one is still to be added.
+template <int kRows>
+EVQA_INLINE void store_words(int16x8_t (&n)[kRows], int zero, uint8_t* out, ptrdiff_t out_pitch) {
+  if (zero & 1) {
+    const int16x8_t one = vdupq_n_s16(1);
+    EVQA_UNROLL for (int r = 0; r < kRows; ++r)
+      vst1_u8(out + r * out_pitch, vreinterpret_u8_s8(vqmovn_s16(vaddq_s16(n[r], one))));
+  } else {
+    EVQA_UNROLL for (int r = 0; r < kRows; ++r) vst1_u8(out + r * out_pitch, vreinterpret_u8_s8(vqmovn_s16(n[r])));
+  }
+}
+
+// The shift is loaded for every row, as the instruction overwrites it.
+template <int kRows>
+EVQA_INLINE void requant_exact(const int32x4_t (&acc)[kRows][2], const float* scale, const float* shift, int zero,
+                               uint8_t* out, ptrdiff_t out_pitch) {
   const float32x4_t s[2] = {vld1q_f32(scale), vld1q_f32(scale + 4)};
   int16x8_t n[kRows];
   EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -69,10 +81,37 @@ EVQA_INLINE void requant_exact(const int32x4_t (&acc)[kRows][2], const float* sc
     const float32x4_t y0 = vfmaq_f32(vld1q_f32(from), vreinterpretq_f32_s32(acc[r][0]), s[0]);
     const float32x4_t y1 = vfmaq_f32(vld1q_f32(from + 4), vreinterpretq_f32_s32(acc[r][1]), s[1]);
     n[r] = vuzp1q_s16(vreinterpretq_s16_f32(y0), vreinterpretq_s16_f32(y1));
-    if (kOdd) n[r] = vaddq_s16(n[r], vdupq_n_s16(1));
   }
-  EVQA_UNROLL for (int r = 0; r < kRows; ++r)
-    vst1_u8(out + r * out_pitch, vreinterpret_u8_s8(vqmovn_s16(n[r])));
+  store_words<kRows>(n, zero, out, out_pitch);
+}
+
+// Whether requant_added may be used for tiles that are kAllMagic: outputs have room for the largest residual.
+EVQA_INLINE bool can_add(const ConvArgs& a) {
+  return a.residual && a.low <= -128 && a.high >= 127 && a.residual_scale >= -2.0f && a.residual_scale <= 2.0f;
+}
+
+// requant_magic with a residual and no bounds. The residual becomes a float without a conversion: 2^23 + x has x in its
+// low bits, and residual - residual_zero + 256 is never negative.
+template <int kRows>
+EVQA_INLINE void requant_added(const int32x4_t (&acc)[kRows][2], const float* scale, const Requant& q,
+                               const uint8_t* residual, uint8_t* out, ptrdiff_t pitch) {
+  const float32x4_t s[2] = {vld1q_f32(scale), vld1q_f32(scale + 4)}, magic = vdupq_n_f32(kMagic);
+  const float32x4_t back = vdupq_n_f32(kMagic + static_cast<float>(q.zero - (q.zero & 1)));
+  const int16x8_t lift = vdupq_n_s16(static_cast<int16_t>(256 - q.residual_zero)), high = vdupq_n_s16(0x4B00);
+  const float32x4_t lifted = vdupq_n_f32(8388608.0f + 256.0f);
+  int16x8_t n[kRows];
+  EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
+    const int16x8_t x = vaddw_s8(lift, vreinterpret_s8_u8(vld1_u8(residual + r * pitch)));
+    const int16x8_t x01[2] = {vzip1q_s16(x, high), vzip2q_s16(x, high)};
+    float32x4_t y[2];
+    EVQA_UNROLL for (int v = 0; v < 2; ++v) {
+      y[v] = vmulq_f32(vsubq_f32(vreinterpretq_f32_s32(acc[r][v]), magic), s[v]);
+      y[v] = vaddq_f32(y[v], vmulq_n_f32(vsubq_f32(vreinterpretq_f32_s16(x01[v]), lifted), q.residual_scale));
+      y[v] = vaddq_f32(y[v], back);
+    }
+    n[r] = vuzp1q_s16(vreinterpretq_s16_f32(y[0]), vreinterpretq_s16_f32(y[1]));
+  }
+  store_words<kRows>(n, q.zero, out, pitch);
 }
 
 // One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, each by channels first .. last - 1.
