@@ -45,7 +45,7 @@ void conv_prepare(const ConvArgs& a, void* packed) {
   count_exact<kTile>(packed, tile_bytes(a.shape), tiles(a.channels));
 }
 
-// Whatever else there is: bounds, scales of many bits, large sums, fewer than 8 channels, odd shapes and zero points.
+// Whatever block_8x8 does not: bounds, large sums and residuals, fewer than 8 channels.
 template <int kRows>
 __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s, int pixel, int channel, Magic magic) {
   int32x4_t acc[kRows][2];
@@ -57,12 +57,12 @@ template <int kRows>
 void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last) {
   const ptrdiff_t step = tile_bytes(a.shape);
   const Requant q = requant_of(a);
-  const bool plain = is_plain(a), exact_tile = plain && exact_shape(a.shape) && !(a.out_zero & 1), adds = can_add(a);
+  const bool plain = is_plain(a), exact_tile = plain && exact_shape(a.shape) && !(a.out_zero & 1), room = has_room(a);
   const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
   for (int c = first; c < last;) {
     const Head* head = reinterpret_cast<const Head*>(packed);
     const int run = exact_tile ? least(head->exact, (last - c) / kTile) : 0, count = run ? run : 1;
-    const bool whole = c + kTile <= last, exact = whole && plain && head->exact, add = whole && adds && head->magic == kAllMagic;
+    const bool inlined = c + kTile <= last && room && head->magic == kAllMagic;
     for (int g = 0, p = pixel; g < groups; ++g, p += kRows) {
       const uint8_t* in = a.in + p * a.in_pixel;
       const ptrdiff_t at = p * a.out_pixel + c;
@@ -73,16 +73,18 @@ void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last) {
       }
       const Sums s = {in, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
                       packed + sizeof(Head), head->start};
-      if (!exact && !add) {
+      if (!inlined) {
         tile_8x8_general<kRows>(a, s, p, c, head->magic);
         continue;
       }
       int32x4_t acc[kRows][2];
       run_sums<kRows>(acc, s);
-      if (exact)
+      if (!plain)
+        requant_room<kRows, true>(acc, head->scale, q, a.residual + at, a.out + at, a.out_pixel);
+      else if (head->exact)
         requant_exact<kRows>(acc, head->scale, head->shift, q.zero, a.out + at, a.out_pixel);
       else
-        requant_added<kRows>(acc, head->scale, q, a.residual + at, a.out + at, a.out_pixel);
+        requant_room<kRows, false>(acc, head->scale, q, nullptr, a.out + at, a.out_pixel);
     }
     c += count * kTile;
     packed += count * step;

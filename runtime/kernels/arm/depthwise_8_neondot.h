@@ -76,9 +76,9 @@ struct DepthwiseStrip {
   uint8_t* out[2];
 };
 
-// How a strip is requantised: by requant_exact; by requant_magic; else by requant_any; or as can be,
-// for fewer than eight channels.
-enum class Finish { kExact, kMagic, kAny, kPart };
+// How a strip is requantised: by requant_exact, requant_room, requant_magic, requant_any; or as can be, for fewer than eight
+// channels.
+enum class Finish { kExact, kRoom, kMagic, kAny, kPart };
 
 template <int kStride, int kOutRows, Finish kFinish>
 struct Depthwise8 {
@@ -144,6 +144,8 @@ struct Depthwise8 {
       requant_any<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, out, out_pitch);
     } else if (kFinish == Finish::kMagic) {
       requant_magic<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, out, out_pitch);
+    } else if (kFinish == Finish::kRoom) {
+      requant_room<kOutRows, false>(acc, head->scale, q, nullptr, out, out_pitch);
     } else {
       requant_exact<kOutRows>(acc, head->scale, head->shift, 0, out, out_pitch);
     }
@@ -195,7 +197,7 @@ void depthwise_all_neondot(const DepthwiseArgs& a) {
   DepthwiseStrip s = {};
   s.pitch = a.pitch;
   s.q = requant_of(a);
-  const bool plain = !s.q.clamps() && !(s.q.zero & 1);
+  const bool plain = !s.q.clamps(), even = !(s.q.zero & 1);
   for (int p = 0; p < a.pixels; p += strip) {
     s.pixels = least(strip, a.pixels - p);
     s.head = static_cast<const DepthwiseHead*>(a.packed);
@@ -207,10 +209,12 @@ void depthwise_all_neondot(const DepthwiseArgs& a) {
         depthwise_strip_neondot<kStride, kOutRows, Finish::kPart>(s);
       else if (s.head->magic == kNoMagic)
         depthwise_strip_neondot<kStride, kOutRows, Finish::kAny>(s);
-      else if (plain && s.head->exact)
+      else if (!plain || s.head->magic != kAllMagic)
+        depthwise_strip_neondot<kStride, kOutRows, Finish::kMagic>(s);
+      else if (even && s.head->exact)
         depthwise_strip_neondot<kStride, kOutRows, Finish::kExact>(s);
       else
-        depthwise_strip_neondot<kStride, kOutRows, Finish::kMagic>(s);
+        depthwise_strip_neondot<kStride, kOutRows, Finish::kRoom>(s);
       s.head = reinterpret_cast<const DepthwiseHead*>(reinterpret_cast<const int8_t*>(s.head) + kDepthwiseBytes);
     }
   }

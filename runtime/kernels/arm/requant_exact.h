@@ -85,30 +85,32 @@ EVQA_INLINE void requant_exact(const int32x4_t (&acc)[kRows][2], const float* sc
   store_words<kRows>(n, zero, out, out_pitch);
 }
 
-// Whether requant_added may be used for tiles that are kAllMagic: outputs have room for the largest residual.
-EVQA_INLINE bool can_add(const ConvArgs& a) {
-  return a.residual && a.low <= -128 && a.high >= 127 && a.residual_scale >= -2.0f && a.residual_scale <= 2.0f;
+// Whether requant_room may be used for tiles that are kAllMagic: no bounds, and room for the largest residual.
+EVQA_INLINE bool has_room(const ConvArgs& a) {
+  return a.low <= -128 && a.high >= 127 && (!a.residual || (a.residual_scale >= -2.0f && a.residual_scale <= 2.0f));
 }
 
-// requant_magic with a residual and no bounds. The residual becomes a float without a conversion: 2^23 + x has x in its
-// low bits, and residual - residual_zero + 256 is never negative.
-template <int kRows>
-EVQA_INLINE void requant_added(const int32x4_t (&acc)[kRows][2], const float* scale, const Requant& q,
-                               const uint8_t* residual, uint8_t* out, ptrdiff_t pitch) {
+// requant_magic without bounds: scales of any bits, and a residual or none. That becomes a float without a conversion:
+// 2^23 + x has x in its low bits, and residual - residual_zero + 256 is never negative.
+template <int kRows, bool kAdd>
+EVQA_INLINE void requant_room(const int32x4_t (&acc)[kRows][2], const float* scale, const Requant& q,
+                              const uint8_t* residual, uint8_t* out, ptrdiff_t pitch) {
   const float32x4_t s[2] = {vld1q_f32(scale), vld1q_f32(scale + 4)}, magic = vdupq_n_f32(kMagic);
   const float32x4_t back = vdupq_n_f32(kMagic + static_cast<float>(q.zero - (q.zero & 1)));
   const int16x8_t lift = vdupq_n_s16(static_cast<int16_t>(256 - q.residual_zero)), high = vdupq_n_s16(0x4B00);
   const float32x4_t lifted = vdupq_n_f32(8388608.0f + 256.0f);
   int16x8_t n[kRows];
   EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
-    const int16x8_t x = vaddw_s8(lift, vreinterpret_s8_u8(vld1_u8(residual + r * pitch)));
-    const int16x8_t x01[2] = {vzip1q_s16(x, high), vzip2q_s16(x, high)};
     float32x4_t y[2];
-    EVQA_UNROLL for (int v = 0; v < 2; ++v) {
+    EVQA_UNROLL for (int v = 0; v < 2; ++v)
       y[v] = vmulq_f32(vsubq_f32(vreinterpretq_f32_s32(acc[r][v]), magic), s[v]);
-      y[v] = vaddq_f32(y[v], vmulq_n_f32(vsubq_f32(vreinterpretq_f32_s16(x01[v]), lifted), q.residual_scale));
-      y[v] = vaddq_f32(y[v], back);
+    if (kAdd) {
+      const int16x8_t x = vaddw_s8(lift, vreinterpret_s8_u8(vld1_u8(residual + r * pitch)));
+      const int16x8_t x01[2] = {vzip1q_s16(x, high), vzip2q_s16(x, high)};
+      EVQA_UNROLL for (int v = 0; v < 2; ++v)
+        y[v] = vaddq_f32(y[v], vmulq_n_f32(vsubq_f32(vreinterpretq_f32_s16(x01[v]), lifted), q.residual_scale));
     }
+    EVQA_UNROLL for (int v = 0; v < 2; ++v) y[v] = vaddq_f32(y[v], back);
     n[r] = vuzp1q_s16(vreinterpretq_s16_f32(y[0]), vreinterpretq_s16_f32(y[1]));
   }
   store_words<kRows>(n, q.zero, out, pitch);
