@@ -53,38 +53,45 @@ __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, const Sums& s
   requant_tile<kRows>(acc, a, requant_of(a), pixel, channel, magic);
 }
 
+// One tile of `groups` groups of pixels.
+template <int kRows>
+EVQA_INLINE void tile_8x8(const ConvArgs& a, int pixel, int groups, int channel, const Head* head) {
+  const Requant q = requant_of(a);
+  const bool plain = is_plain(a);
+  const bool inlined = channel + kTile <= a.channels && has_room(a) && head->magic == kAllMagic;
+  Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
+            reinterpret_cast<const int8_t*>(head + 1), head->start};
+  ptrdiff_t at = pixel * a.out_pixel + channel;
+  for (; groups; --groups, pixel += kRows, at += kRows * a.out_pixel, s.in += kRows * a.in_pixel) {
+    if (!inlined) {
+      tile_8x8_general<kRows>(a, s, pixel, channel, head->magic);
+      continue;
+    }
+    int32x4_t acc[kRows][2];
+    run_sums<kRows>(acc, s);
+    if (!plain)
+      requant_room<kRows, true>(acc, head->scale, q, a.residual + at, a.out + at, a.out_pixel);
+    else if (head->exact)
+      requant_exact<kRows>(acc, head->scale, head->shift, q.zero, a.out + at, a.out_pixel);
+    else
+      requant_room<kRows, false>(acc, head->scale, q, nullptr, a.out + at, a.out_pixel);
+  }
+}
+
 template <int kRows>
 void block_8x8(const ConvArgs& a, int pixel, int groups, int first, int last) {
   const ptrdiff_t step = tile_bytes(a.shape);
-  const Requant q = requant_of(a);
-  const bool plain = is_plain(a), exact_tile = plain && exact_shape(a.shape) && !(a.out_zero & 1), room = has_room(a);
+  const bool exact = is_plain(a) && exact_shape(a.shape) && !(a.out_zero & 1);
   const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
   for (int c = first; c < last;) {
     const Head* head = reinterpret_cast<const Head*>(packed);
-    const int run = exact_tile ? least(head->exact, (last - c) / kTile) : 0, count = run ? run : 1;
-    const bool inlined = c + kTile <= last && room && head->magic == kAllMagic;
-    for (int g = 0, p = pixel; g < groups; ++g, p += kRows) {
-      const uint8_t* in = a.in + p * a.in_pixel;
-      const ptrdiff_t at = p * a.out_pixel + c;
-      if (run) {
-        exact_tiles<kRows>({in, a.in_pixel, head, a.shape.segment_quads, a.out + at, a.out_pixel, run, a.shape.segments,
-                            a.in_segment});
-        continue;
-      }
-      const Sums s = {in, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
-                      packed + sizeof(Head), head->start};
-      if (!inlined) {
-        tile_8x8_general<kRows>(a, s, p, c, head->magic);
-        continue;
-      }
-      int32x4_t acc[kRows][2];
-      run_sums<kRows>(acc, s);
-      if (!plain)
-        requant_room<kRows, true>(acc, head->scale, q, a.residual + at, a.out + at, a.out_pixel);
-      else if (head->exact)
-        requant_exact<kRows>(acc, head->scale, head->shift, q.zero, a.out + at, a.out_pixel);
-      else
-        requant_room<kRows, false>(acc, head->scale, q, nullptr, a.out + at, a.out_pixel);
+    const int run = exact ? least(head->exact, (last - c) / kTile) : 0, count = run ? run : 1;
+    if (run) {
+      ExactRun t = {a.in + pixel * a.in_pixel, a.in_pixel, head, a.shape.segment_quads, a.out + pixel * a.out_pixel + c,
+                    a.out_pixel, run, a.shape.segments, a.in_segment};
+      for (int g = 0; g < groups; ++g, t.in += kRows * t.in_pixel, t.out += kRows * t.out_pixel) exact_tiles<kRows>(t);
+    } else {
+      tile_8x8<kRows>(a, pixel, groups, c, head);
     }
     c += count * kTile;
     packed += count * step;
