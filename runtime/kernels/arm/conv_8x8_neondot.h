@@ -13,7 +13,7 @@ namespace evqa {
 namespace {
 
 constexpr int kQuadBytes = 4 * kTile;
-using Head = TileHead<kTile>;
+using Head = TileHead<1>;
 
 EVQA_INLINE ptrdiff_t tile_bytes(ConvShape s) {
   return static_cast<ptrdiff_t>(sizeof(Head)) + static_cast<ptrdiff_t>(s.segments) * s.segment_quads * kQuadBytes;
@@ -42,7 +42,7 @@ void conv_prepare(const ConvArgs& a, void* packed) {
   int8_t* p = static_cast<int8_t*>(packed);
   for (int c = 0; c < a.channels; c += kTile, p += tile_bytes(a.shape))
     prepare_head(reinterpret_cast<Head*>(p), a.bias + c, a.scale + c, a.out_zero);
-  count_exact<kTile>(packed, tile_bytes(a.shape), tiles(a.channels));
+  count_exact<1>(packed, tile_bytes(a.shape), tiles(a.channels));
 }
 
 // Whatever block_8x8 does not: bounds, large sums and residuals, fewer than 8 channels.

@@ -9,13 +9,13 @@
 // of channels reads them; interleaving costs a vector slot per 16 bytes.
 #pragma once
 
-#include "requant_exact.h"
+#include "exact_8x8_neoni8mm.h"
 
 namespace evqa {
 namespace {
 
 constexpr int kStepBytes = 8 * kTile;  // weights of 8 inputs
-using Head = TileHead<2 * kTile>;
+using Head = TileHead<2>;
 
 EVQA_INLINE int steps(ConvShape s) { return s.segments * ((s.segment_quads + 1) / 2); }
 EVQA_INLINE ptrdiff_t tile_bytes(ConvShape s) { return static_cast<ptrdiff_t>(sizeof(Head)) + steps(s) * kStepBytes; }
@@ -41,12 +41,13 @@ void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
   }
 }
 
-// Sums begin with the bias of two channels for one pixel and for the other.
-EVQA_INLINE void start_pairs(int32_t* sums, const int32_t* bias) {
+// What eight channels have, as matrices want it: of two channels for one pixel and for the other. In place or not.
+EVQA_INLINE void spread_pairs(void* to, const void* from) {
+  int64x2_t pairs[2];
+  memcpy(pairs, from, sizeof pairs);
   EVQA_UNROLL for (int v = 0; v < 2; ++v) {
-    const int64x2_t b = vreinterpretq_s64_s32(vld1q_s32(bias + 4 * v));
-    vst1q_s32(sums + 8 * v, vreinterpretq_s32_s64(vzip1q_s64(b, b)));
-    vst1q_s32(sums + 8 * v + 4, vreinterpretq_s32_s64(vzip2q_s64(b, b)));
+    const int64x2_t both[2] = {vzip1q_s64(pairs[v], pairs[v]), vzip2q_s64(pairs[v], pairs[v])};
+    memcpy(static_cast<int8_t*>(to) + v * sizeof both, both, sizeof both);
   }
 }
 
@@ -55,16 +56,16 @@ void conv_prepare(const ConvArgs& a, void* packed) {
   for (int c = 0; c < a.channels; c += kTile, p += tile_bytes(a.shape)) {
     Head* head = reinterpret_cast<Head*>(p);
     prepare_head(head, a.bias + c, a.scale + c, a.out_zero);
-    int32_t start[kTile];
-    memcpy(start, head->start, sizeof start);
-    start_pairs(head->start, start);
+    spread_pairs(head->start, head->start);
+    spread_pairs(head->scale, head->scale);
+    spread_pairs(head->shift, head->shift);
   }
-  count_exact<2 * kTile>(packed, tile_bytes(a.shape), tiles(a.channels));
+  count_exact<2>(packed, tile_bytes(a.shape), tiles(a.channels));
 }
 
 // Two pixels' next 8 or (the rest of a run) 4 inputs.
 EVQA_INLINE int8x16_t pair_of_8(const uint8_t* p0, const uint8_t* p1) {
-  return vreinterpretq_s8_u8(vcombine_u8(vld1_u8(p0), vld1_u8(p1)));
+  return vreinterpretq_s8_s64(vzip1q_s64(vreinterpretq_s64_s8(load_eight(p0)), vreinterpretq_s64_s8(load_eight(p1))));
 }
 EVQA_INLINE int8x16_t pair_of_4(const uint8_t* p0, const uint8_t* p1) {
   return vreinterpretq_s8_s64(
@@ -88,7 +89,10 @@ void interleave_pairs(const ConvArgs& a, int first_pair, int pairs, int8_t* to) 
         vst1q_s8(out, vreinterpretq_s8_s64(vzip1q_s64(x0, x1)));
         vst1q_s8(out + step, vreinterpretq_s8_s64(vzip2q_s64(x0, x1)));
       }
-      for (; left >= 2; left -= 2, p0 += 8, p1 += 8, out += step) vst1q_s8(out, pair_of_8(p0, p1));
+      if (left >= 2) {
+        vst1q_s8(out, pair_of_8(p0, p1));
+        left -= 2, p0 += 8, p1 += 8, out += step;
+      }
       if (left) vst1q_s8(out, pair_of_4(p0, p1)), out += step;
     }
   }
@@ -169,7 +173,7 @@ EVQA_INLINE void pair_sums(int32x4_t (&rows)[2 * kPairs][2], const ConvArgs& a, 
   rows_of<kPairs>(acc, rows);
 }
 
-// Whatever requant_exact cannot do: residuals, bounds, scales of many bits, large sums, fewer than 8 channels, odd pixels.
+// Whatever tile_8x8 does not: bounds, large sums and residuals, fewer than 8 channels, odd pixels.
 template <int kPairs, bool kInterleaved>
 __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, int pair, int channel, const Head* head) {
   int32x4_t rows[2 * kPairs][2];
@@ -177,42 +181,52 @@ __attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, int pair, int
   requant_tile<2 * kPairs>(rows, a, requant_of(a), 2 * pair, channel, head->magic);
 }
 
-EVQA_INLINE const Head* next(const Head* head, ptrdiff_t step) {
-  return reinterpret_cast<const Head*>(reinterpret_cast<const int8_t*>(head) + step);
-}
-
-// Tiles that it can do, one after another.
-template <int kPairs, bool kInterleaved, bool kOdd>
-EVQA_INLINE void tiles_8x8_exact(const ConvArgs& a, int pair, int channel, const Head* head, int count) {
-  const ptrdiff_t step = tile_bytes(a.shape), out_pixel = a.out_pixel;
-  uint8_t* out = a.out + 2 * pair * out_pixel + channel;
-  for (; count; --count, out += kTile, head = next(head, step)) {
+// One tile of `groups` groups of pairs.
+template <int kPairs, bool kInterleaved>
+EVQA_INLINE void tile_8x8(const ConvArgs& a, int pair, int groups, int channel, const Head* head) {
+  const Requant q = requant_of(a);
+  const float* scale = a.scale + channel;
+  const bool inlined = channel + kTile <= a.channels && has_room(a) && head->magic == kAllMagic;
+  ptrdiff_t at = 2 * pair * a.out_pixel + channel;
+  for (; groups; --groups, pair += kPairs, at += 2 * kPairs * a.out_pixel) {
+    if (!inlined || 2 * (pair + kPairs) > a.pixels) {
+      tile_8x8_general<kPairs, kInterleaved>(a, pair, channel, head);
+      continue;
+    }
     int32x4_t rows[2 * kPairs][2];
     pair_sums<kPairs, kInterleaved>(rows, a, pair, head);
-    requant_exact<2 * kPairs>(rows, head->scale, head->shift, kOdd, out, out_pixel);
+    if (a.residual)
+      requant_room<2 * kPairs, true>(rows, scale, q, a.residual + at, a.out + at, a.out_pixel);
+    else
+      requant_room<2 * kPairs, false>(rows, scale, q, nullptr, a.out + at, a.out_pixel);
   }
 }
 
 // Counts in pairs of pixels; kInterleaved: a.in is as interleave_pairs leaves it.
 template <int kPairs, bool kInterleaved>
 void block_8x8(const ConvArgs& a, int pair, int groups, int first, int last) {
-  const ptrdiff_t step = tile_bytes(a.shape);
-  const bool plain = is_plain(a), odd = a.out_zero & 1;
-  const Head* head = next(static_cast<const Head*>(a.packed), first / kTile * step);
+  const ptrdiff_t step = tile_bytes(a.shape), pixels = 2 * kPairs;
+  const bool exact = kInterleaved && is_plain(a) && !(a.out_zero & 1);
+  const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
+  uint8_t nobody[kTile];
   for (int c = first; c < last;) {
-    const int exact = plain ? least(head->exact, (last - c) / kTile) : 0, count = exact ? exact : 1;
-    for (int g = 0, i = pair; g < groups; ++g, i += kPairs) {
-      if (!exact || 2 * (i + kPairs) > a.pixels) {
-        const Head* h = head;
-        for (int t = 0; t < count; ++t, h = next(h, step)) tile_8x8_general<kPairs, kInterleaved>(a, i, c + t * kTile, h);
-      } else if (odd) {
-        tiles_8x8_exact<kPairs, kInterleaved, true>(a, i, c, head, count);
-      } else {
-        tiles_8x8_exact<kPairs, kInterleaved, false>(a, i, c, head, count);
+    const Head* head = reinterpret_cast<const Head*>(packed);
+    const int run = exact ? least(head->exact, (last - c) / kTile) : 0, count = run ? run : 1;
+    if (run) {
+      ExactRun t = {reinterpret_cast<const int8_t*>(a.in) + pair * a.in_pixel, head, steps(a.shape), run,
+                    a.out + 2 * pair * a.out_pixel + c, a.out_pixel, nullptr, kTile};
+      for (int g = 0, end = 2 * pair + static_cast<int>(pixels); g < groups; ++g, end += pixels) {
+        t.last = t.out + (pixels - 1) * a.out_pixel;
+        if (end > a.pixels) t.last = nobody, t.last_step = 0;
+        exact_pairs<kPairs>(t);
+        t.in += kPairs * a.in_pixel;
+        t.out += pixels * a.out_pixel;
       }
+    } else {
+      tile_8x8<kPairs, kInterleaved>(a, pair, groups, c, head);
     }
     c += count * kTile;
-    head = next(head, count * step);
+    packed += count * step;
   }
 }
 
@@ -276,7 +290,7 @@ void dense_rows_8x8(const DenseArgs& a, int row) {
     } else {
       int32x4_t acc[kPairs][4];
       int32_t start[2 * kTile];
-      start_pairs(start, a.correction + j);
+      spread_pairs(start, a.correction + j);
       load_start<kPairs>(acc, start);
       sums_pixels<kPairs>(acc, kRows, shape, in, a.in_row, 0, w + sizeof(Head));
       rows_of<kPairs>(acc, rows);

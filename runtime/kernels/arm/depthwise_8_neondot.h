@@ -45,15 +45,11 @@ void depthwise_prepare(const DepthwiseArgs& a, void* packed) {
 
 // Eight channels, or the last `n` of a pixel, in the lower half.
 template <bool kPart>
-EVQA_INLINE int8x16_t load_channels(const uint8_t* p, ptrdiff_t at, int n) {
-  int8x16_t v;
-  if (kPart) {
-    uint64_t some = 0;
-    memcpy(&some, p + at, n);
-    return vreinterpretq_s8_u64(vsetq_lane_u64(some, vdupq_n_u64(0), 0));
-  }
-  __asm__("ldr %d0, %1" : "=w"(v) : "m"(*reinterpret_cast<const uint8_t(*)[kTile]>(p + at)));
-  return v;
+EVQA_INLINE int8x16_t load_channels(const uint8_t* p, int n) {
+  if (!kPart) return load_eight(p);
+  uint64_t v = 0;
+  memcpy(&v, p, n);
+  return vreinterpretq_s8_u64(vsetq_lane_u64(v, vdupq_n_u64(0), 0));
 }
 
 struct Column {
@@ -111,7 +107,7 @@ struct Depthwise8 {
   // The next column.
   EVQA_INLINE void read(Column (&to)[kSets]) {
     int8x16_t x[kRead];
-    EVQA_UNROLL for (int r = 0; r < kRead; ++r) x[r] = load_channels<kFinish == Finish::kPart>(rows[r], at, n);
+    EVQA_UNROLL for (int r = 0; r < kRead; ++r) x[r] = load_channels<kFinish == Finish::kPart>(rows[r] + at, n);
     at += pitch;
     const int16x8_t first = pair(x[0], x[1]), second = pair(x[2], x[kRead > 3 ? 3 : 2]);
     to[0] = column(first, second);

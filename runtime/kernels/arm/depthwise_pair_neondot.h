@@ -13,7 +13,7 @@
 namespace evqa {
 namespace {
 
-using DepthwiseHead = TileHead<kTile>;
+using DepthwiseHead = TileHead<1>;
 static_assert(offsetof(DepthwiseHead, start) == 0 && offsetof(DepthwiseHead, scale) == 32 &&
               offsetof(DepthwiseHead, shift) == 64 && sizeof(DepthwiseHead) == 128);
 

@@ -15,7 +15,7 @@ namespace {
 struct ExactRun {
   const uint8_t* in;
   ptrdiff_t in_pixel;
-  const TileHead<kTile>* head;  // of the first tile
+  const TileHead<1>* head;  // of the first tile
   int64_t quads;
   uint8_t* out;
   ptrdiff_t out_pixel;
@@ -23,8 +23,8 @@ struct ExactRun {
   ptrdiff_t in_segment;
 };
 static_assert(offsetof(ExactRun, in_segment) == 64);
-static_assert(sizeof(TileHead<kTile>) == 128 && offsetof(TileHead<kTile>, start) == 0 &&
-              offsetof(TileHead<kTile>, scale) == 32 && offsetof(TileHead<kTile>, shift) == 64);
+static_assert(sizeof(TileHead<1>) == 128 && offsetof(TileHead<1>, start) == 0 &&
+              offsetof(TileHead<1>, scale) == 32 && offsetof(TileHead<1>, shift) == 64);
 
 // clang-format off
 #define EVQA_EXACT_START(row, a0, a1, x, unused) "ldp q" #a0 ", q" #a1 ", [x10]\n"

@@ -17,6 +17,13 @@
 namespace evqa {
 namespace {
 
+// Eight activations into the lower half, as load_quad.
+EVQA_INLINE int8x16_t load_eight(const uint8_t* p) {
+  int8x16_t v;
+  __asm__("ldr %d0, %1" : "=w"(v) : "m"(*reinterpret_cast<const uint8_t(*)[8]>(p)));
+  return v;
+}
+
 constexpr float kScaleUnit = 1.0f / 65536;
 
 EVQA_INLINE bool exact_scale(float scale) {
@@ -24,29 +31,29 @@ EVQA_INLINE bool exact_scale(float scale) {
   return units >= -65536.0f && units <= 65536.0f && static_cast<float>(static_cast<int32_t>(units)) == units;
 }
 
-// For eight channels. kStarts: 8, or more where a level wants some of them again.
-template <int kStarts>
+// For eight channels; kCopies: as often as a level wants each, in the order that suits its sums.
+template <int kCopies>
 struct TileHead {
-  alignas(16) int32_t start[kStarts];  // what sums begin with; between packing and preparing: 128 * sum |w|
-  float scale[kTile], shift[kTile];
+  alignas(16) int32_t start[kCopies * kTile];  // what sums begin with; between packing and preparing: 128 * sum |w|
+  float scale[kCopies * kTile], shift[kCopies * kTile];
   Magic magic;
   int32_t exact;  // so many tiles from this one on may use requant_exact
   int32_t unused[6];
 };
 
 // Counts the exact ones among tiles `step` bytes apart, from the last on.
-template <int kStarts>
+template <int kCopies>
 EVQA_INLINE void count_exact(void* packed, ptrdiff_t step, int count) {
   for (int t = count - 1, run = 0; t >= 0; --t) {
-    auto* head = reinterpret_cast<TileHead<kStarts>*>(static_cast<int8_t*>(packed) + t * step);
+    auto* head = reinterpret_cast<TileHead<kCopies>*>(static_cast<int8_t*>(packed) + t * step);
     head->exact = run = head->exact ? run + 1 : 0;
   }
 }
 
-// Replaces the bounds in a packed tile's head; bias, scale: the tile's own, eight of them; zero: stored form. Leaves the
-// start of channel c in start[c].
-template <int kStarts>
-EVQA_INLINE void prepare_head(TileHead<kStarts>* head, const int32_t* bias, const float* scale, int zero) {
+// Replaces the bounds in a packed tile's head; bias, scale: the tile's own, eight of them; zero: stored form. Channel c is
+// left in start[c], scale[c] and shift[c].
+template <int kCopies>
+EVQA_INLINE void prepare_head(TileHead<kCopies>* head, const int32_t* bias, const float* scale, int zero) {
   head->magic = magic_of(magic_doubt(head->start, bias, scale));
   head->exact = head->magic == kAllMagic;
   const float back = kMagic + static_cast<float>(zero - (zero & 1));
