@@ -22,22 +22,31 @@ EVQA_INLINE ptrdiff_t tile_bytes(ConvShape s) { return static_cast<ptrdiff_t>(si
 
 size_t conv_packed_bytes(ConvShape s, int channels) { return static_cast<size_t>(tiles(channels)) * tile_bytes(s); }
 
+// One channel's run to every kStepBytes bytes; returns sum |w|. Opening a model is mostly this: 8 weights at a time.
+int32_t pack_run(const int8_t* weights, int quads, int8_t* to) {
+  int32x2_t sum = vdup_n_s32(0);
+  for (; quads > 0; quads -= 2, weights += 8, to += kStepBytes) {
+    int8x8_t w = vdup_n_s8(0);
+    memcpy(&w, weights, quads > 1 ? 8 : 4);
+    sum = vdot_s32(sum, vabs_s8(w), vdup_n_s8(1));
+    vst1_s8(to, w);
+  }
+  return vaddv_s32(sum);
+}
+
 void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
-  const int run = s.segment_quads * 4;
+  const int run_steps = (s.segment_quads + 1) / 2;
   int8_t* p = static_cast<int8_t*>(packed);
-  for (int first = 0; first < channels; first += kTile) {
+  for (int first = 0; first < channels; first += kTile, p += tile_bytes(s)) {
+    const int n = least(kTile, channels - first);
     Head head = {};
-    int8_t* w = p + sizeof head;
-    for (int segment = 0; segment < s.segments; ++segment)
-      for (int k = 0; k < run; k += 8)
-        for (int i = 0; i < kStepBytes; ++i, ++w) {
-          const int channel = first + i / 8, in = k + i % 8;
-          const bool there = channel < channels && in < run;
-          *w = there ? weights[(static_cast<ptrdiff_t>(channel) * s.segments + segment) * run + in] : 0;
-          head.start[i / 8] += 128 * (*w < 0 ? -*w : *w);
-        }
+    if (n < kTile) memset(p, 0, tile_bytes(s));
+    for (int c = 0; c < n; ++c) {
+      int8_t* to = p + sizeof head + 8 * c;
+      for (int segment = 0; segment < s.segments; ++segment, weights += s.segment_quads * 4, to += run_steps * kStepBytes)
+        head.start[c] += 128 * pack_run(weights, s.segment_quads, to);
+    }
     memcpy(p, &head, sizeof head);
-    p = w;
   }
 }
 
