@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -80,6 +81,16 @@ struct Builder {
       for (int tap = 0; tap < 9; ++tap, to += chunk) memcpy(to, w + tap * outputs + first, (size_t)chunk * 4);
   }
 
+  // A channel without weights has the same output everywhere. It is given as a sum of that size, where it may have been a
+  // huge one: kernels have shorter ways where they know sums to be small.
+  static void plain_constants(int outputs, const int8_t* w, int columns, int32_t* bias, float* scale) {
+    for (int c = 0; c < outputs; ++c, w += columns)
+      if (!sum_of_weights<true>(w, columns)) {
+        bias[c] = (int32_t)rintf((float)bias[c] * scale[c]);
+        scale[c] = 1;
+      }
+  }
+
   // `runs`: how many segments a 1x1 convolution's channels come in.
   void layer(int i, int chunk, int runs) {
     const LayerRecord& r = n.file.layers[i];
@@ -95,7 +106,9 @@ struct Builder {
     const int8_t* w = n.file.tensor<int8_t>(r.weights);
     int32_t* bias = ints(n.file.tensor<int32_t>(r.bias), outputs);
     l.bias = bias;
-    l.scale = floats(n.file.tensor<float>(r.scale), outputs);
+    float* scale = floats(n.file.tensor<float>(r.scale), outputs);
+    l.scale = scale;
+    if (bias && scale && !r.depthwise && r.residual < 0) plain_constants(outputs, w, (int)(r.kernel * r.kernel * r.inputs), bias, scale);
     if (r.depthwise) {
       depthwise(l, w, bias, chunk);
     } else {
