@@ -84,11 +84,13 @@ struct Builder {
   // A channel without weights has the same output everywhere. It is given as a sum of that size, where it may have been a
   // huge one: kernels have shorter ways where they know sums to be small.
   static void plain_constants(int outputs, const int8_t* w, int columns, int32_t* bias, float* scale) {
-    for (int c = 0; c < outputs; ++c, w += columns)
-      if (!sum_of_weights<true>(w, columns)) {
-        bias[c] = (int32_t)rintf((float)bias[c] * scale[c]);
-        scale[c] = 1;
-      }
+    for (int c = 0; c < outputs; ++c, w += columns) {
+      int i = 0;
+      while (i < columns && !w[i]) ++i;
+      if (i < columns) continue;
+      bias[c] = (int32_t)rintf((float)bias[c] * scale[c]);
+      scale[c] = 1;
+    }
   }
 
   // `runs`: how many segments a 1x1 convolution's channels come in.
@@ -108,11 +110,11 @@ struct Builder {
     l.bias = bias;
     float* scale = floats(n.file.tensor<float>(r.scale), outputs);
     l.scale = scale;
-    if (bias && scale && !r.depthwise && r.residual < 0) plain_constants(outputs, w, (int)(r.kernel * r.kernel * r.inputs), bias, scale);
+    const int columns = (int)(r.kernel * r.kernel * r.inputs);
+    if (bias && scale && !r.depthwise && r.residual < 0) plain_constants(outputs, w, columns, bias, scale);
     if (r.depthwise) {
       depthwise(l, w, bias, chunk);
     } else {
-      const int columns = (int)(r.kernel * r.kernel * r.inputs);
       l.shape = r.kernel == 1 ? ConvShape{runs, ((int)r.inputs / runs + 3) / 4} : ConvShape{3, (3 * (int)r.inputs + 3) / 4};
       l.packed = pack(l.shape, outputs, w, columns);
       if (!bias || !l.packed) return;

@@ -2,7 +2,8 @@
 //
 // SMMLA multiplies two rows of 8 inputs by two rows of 8 weights into a 2 x 2 matrix of sums.
 //
-// Packed: a tile is 8 channels: its head, then for every 8 inputs four vectors of two channels. A run of an odd number of quads is filled up with zero weights.
+// Packed: a tile is 8 channels: its head, then for every 8 inputs four vectors of two channels. A run of an odd number of
+// quads is filled up with zero weights.
 //
 // Registers: 16 sums, 4 pairs of pixels, 4 of weights. 8 inputs are 16 SMMLA, 512 MACs; two a cycle (Neoverse N2 and V1,
 // Cortex-A710 and X2): 64 MACs a cycle. Pairs of pixels are interleaved into a buffer beforehand where more than one tile

@@ -8,8 +8,8 @@
 // Two rows at stride 1: 4 interleavings, 12 SDOT and 10 for requantising exactly and storing 16 outputs; on Cortex-A76 13
 // cycles, 11 MACs a cycle. At stride 2, 7 interleavings for each of two columns: 18 cycles.
 //
-// Packed: 8 channels: their head, which ends in a zero, then three columns of two vectors of (w0, w1, w2, 0) by channel; read
-// from one byte before, they are (0, w0, w1, w2).
+// Packed: 8 channels: their head, which ends in a zero, then three columns of two vectors of (w0, w1, w2, 0) by channel;
+// read from one byte before, they are (0, w0, w1, w2).
 #pragma once
 
 #include "depthwise_pair_neondot.h"
@@ -72,8 +72,8 @@ struct DepthwiseStrip {
   uint8_t* out[2];
 };
 
-// How a strip is requantised: by requant_exact, requant_room, requant_magic, requant_any; or as can be, for fewer than eight
-// channels.
+// How a strip is requantised: by requant_exact, requant_room, requant_magic, requant_any; or, for fewer than eight
+// channels, as can be.
 enum class Finish { kExact, kRoom, kMagic, kAny, kPart };
 
 template <int kStride, int kOutRows, Finish kFinish>
@@ -134,12 +134,12 @@ struct Depthwise8 {
       if (head->magic == kNoMagic)
         requant_any<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, edge.out, kTile);
       else
-        requant_magic<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, edge.out, kTile);
+        requant_magic<kOutRows, 2>(acc, head->scale, q, nullptr, 0, edge.out, kTile);
       edge.give(out, out_pitch, kOutRows, n);
     } else if (kFinish == Finish::kAny) {
       requant_any<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, out, out_pitch);
     } else if (kFinish == Finish::kMagic) {
-      requant_magic<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, out, out_pitch);
+      requant_magic<kOutRows, 2>(acc, head->scale, q, nullptr, 0, out, out_pitch);
     } else if (kFinish == Finish::kRoom) {
       requant_room<kOutRows, false>(acc, head->scale, q, nullptr, out, out_pitch);
     } else {

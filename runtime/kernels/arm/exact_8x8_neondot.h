@@ -1,9 +1,9 @@
-// The usual tiles of conv_8x8_neondot.h from beginning to end in assembler, outputs requantised exactly: tile after tile of 8
-// channels for the same pixels, with no branch but one a loop, as branches cost what little there is to do for few inputs.
+// The usual tiles of conv_8x8_neondot.h from beginning to end in assembler, outputs requantised exactly: tile after tile
+// of 8 channels for the same pixels, with no branch but one a loop, as there is little to do for few inputs.
 //
 // v16..v31 sums, two a pixel; v0..v7 the pixels' inputs, then their outputs; v8..v15 weights, then v8, v9 the scale.
-// x1..x8 pixels, at offset x9; x10 the tile's head; x11 weights; x12 quads, x13 those left; x14 output, x15 its pitch, x16 a
-// row of it; x17 tiles left; x19 segments, x20 those left, x21 bytes between them, x22 the offset of the present one.
+// x1..x8 pixels, at offset x9; x10 the tile's head; x11 weights; x12 quads, x13 those left; x14 output, x15 its pitch,
+// x16 a row of it; x17 tiles left; x19 segments, x20 those left, x21 bytes between them, x22 the offset of the present one.
 #pragma once
 
 #include "requant_exact.h"

@@ -1,11 +1,11 @@
-// The usual tiles of conv_8x8_neoni8mm.h from beginning to end in assembler: interleaved pixels, outputs requantised exactly:
-// tile after tile of 8 channels for the same pairs of pixels.
+// The usual tiles of conv_8x8_neoni8mm.h from beginning to end in assembler: interleaved pixels, outputs requantised
+// exactly, tile after tile of 8 channels for the same pairs of pixels.
 //
 // v16..v31 sums, four 2 x 2 matrices a pair; v0..v3 inputs, v4..v7 weights; then v8..v11 the scale and, a pair after the
-// other, v0..v3 or v4..v7 outputs. Matrices are requantised as they are; what narrows their numbers sorts them: two pairs'
-// bytes are p0 p1 p0 p1 ... and p2 p3 p2 p3 ... in twos, which UZP1 and UZP2 make p0 | p2 and p1 | p3.
-// x1 inputs, x2 weights, x3 steps, x4 those left; x5 inputs of the first step; x6 the tile's head; x7 tiles left; x8 output,
-// x9 its pitch, x10 a row of it; x11 the last row, x12 from its tile to the next: 0 where that row is nobody's.
+// other, v0..v3 or v4..v7 outputs, v12 and v13 two pairs' bytes. Matrices are requantised as they are; narrowed, pairs are
+// p0 p1 p0 p1 ... and p2 p3 p2 p3 ... in twos of channels, which UZP1 and UZP2 make p0 | p2 and p1 | p3.
+// x1 inputs, x2 weights, x3 steps, x4 those left; x5 inputs of the first step; x6 the tile's head; x7 tiles left;
+// x8 output, x9 its pitch, x10 a row of it; x11 the last row, x12 from its tile to the next: 0 where that row is nobody's.
 #pragma once
 
 #include "requant_exact.h"
