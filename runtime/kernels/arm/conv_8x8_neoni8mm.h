@@ -183,8 +183,7 @@ EVQA_INLINE void pair_sums(int32x4_t (&rows)[2 * kPairs][2], const ConvArgs& a, 
   int32x4_t acc[kPairs][4];
   load_start<kPairs>(acc, head->start);
   if (kInterleaved)
-    sums_interleaved<kPairs>(acc, steps(a.shape), reinterpret_cast<const int8_t*>(a.in) + pair * a.in_pixel,
-                             w);
+    sums_interleaved<kPairs>(acc, steps(a.shape), reinterpret_cast<const int8_t*>(a.in) + pair * a.in_pixel, w);
   else
     sums_pixels<kPairs>(acc, least(2 * kPairs, a.pixels - 2 * pair), a.shape, a.in + 2 * pair * a.in_pixel, a.in_pixel,
                         a.in_segment, w);
