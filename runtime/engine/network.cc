@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -82,6 +83,16 @@ struct Builder {
       for (int tap = 0; tap < 9; ++tap, to += chunk) memcpy(to, w + tap * outputs + first, (size_t)chunk * 4);
   }
 
+  // A channel without weights has the same output everywhere. It is given as a sum of that size, where it may have been a
+  // huge one: kernels have shorter ways where they know sums to be small.
+  static void plain_constants(int outputs, const int8_t* w, int columns, int32_t* bias, float* scale) {
+    for (int c = 0; c < outputs; ++c, w += columns)
+      if (!sum_of_weights<true>(w, columns)) {
+        bias[c] = (int32_t)rintf((float)bias[c] * scale[c]);
+        scale[c] = 1;
+      }
+  }
+
   // `runs`: how many segments a 1x1 convolution's channels come in.
   void layer(int i, int chunk, int runs) {
     const LayerRecord& r = n.file.layers[i];
@@ -97,15 +108,29 @@ struct Builder {
     const int8_t* w = n.file.tensor<int8_t>(r.weights);
     int32_t* bias = ints(n.file.tensor<int32_t>(r.bias), outputs);
     l.bias = bias;
-    l.scale = floats(n.file.tensor<float>(r.scale), outputs);
+    float* scale = floats(n.file.tensor<float>(r.scale), outputs);
+    l.scale = scale;
+    if (bias && scale && !r.depthwise && r.residual < 0) plain_constants(outputs, w, (int)(r.kernel * r.kernel * r.inputs), bias, scale);
     if (r.depthwise) {
       depthwise(l, w, bias, chunk);
     } else {
       const int columns = (int)(r.kernel * r.kernel * r.inputs);
       l.shape = r.kernel == 1 ? ConvShape{runs, ((int)r.inputs / runs + 3) / 4} : ConvShape{3, (3 * (int)r.inputs + 3) / 4};
       l.packed = pack(l.shape, outputs, w, columns);
-      for (int c = 0; bias && c < outputs; ++c) bias[c] -= l.in_zero * sum_of_weights<false>(w + (ptrdiff_t)c * columns, columns);
+      if (!bias || !l.packed) return;
+      for (int c = 0; c < outputs; ++c) bias[c] -= l.in_zero * sum_of_weights<false>(w + (ptrdiff_t)c * columns, columns);
+      prepare(l, outputs);
     }
+  }
+
+  void prepare(const Layer& l, int outputs) {
+    ConvArgs a = {};
+    a.shape = l.shape;
+    a.channels = outputs;
+    a.bias = l.bias;
+    a.scale = l.scale;
+    a.out_zero = l.out_zero;
+    if (k.conv_prepare && l.scale) k.conv_prepare(a, (void*)l.packed);
   }
 
   void depthwise(Layer& l, const int8_t* w, int32_t* bias, int chunk) {
@@ -122,6 +147,14 @@ struct Builder {
       int32_t sum = 0;
       for (int tap = 0; tap < 9; ++tap) sum += w[tap * channels + c];
       bias[c] -= l.in_zero * sum;
+    }
+    DepthwiseArgs a = {};
+    a.channels = chunk;
+    a.out_zero = l.out_zero;
+    for (int first = 0; k.depthwise_prepare && l.scale && first < channels; first += chunk) {
+      a.bias = l.bias + first;
+      a.scale = l.scale + first;
+      k.depthwise_prepare(a, (uint8_t*)l.packed + bytes * (size_t)(first / chunk));
     }
   }
 

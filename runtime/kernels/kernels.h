@@ -143,6 +143,11 @@ struct Kernels {
                 uint8_t* out);
 
   const FloatKernels* real;
+
+  // Where a level has them, once after packing and before use: what it can know from bias, scale and out_zero goes into what
+  // is packed. Those are the parts of the arguments that are looked at, and the shape and channels.
+  void (*conv_prepare)(const ConvArgs&, void* packed) = nullptr;
+  void (*depthwise_prepare)(const DepthwiseArgs&, void* packed) = nullptr;
 };
 
 // Null when the build does not hold the level; `supported` says whether this processor can run it.

@@ -68,6 +68,16 @@ FloatOutput float_output(Bytes& bias) {
   return between(0, 1) ? FloatOutput{bias.as<float>(), 0.0f, 6.0f} : FloatOutput{bias.as<float>(), -3.4e38f, 3.4e38f};
 }
 
+// Scales of a layer: arbitrary, multiples of 2^-16, for which some levels have a shorter way, of 2^-9, which give many ties,
+// or of several kinds.
+enum Scales { kArbitrary, kFine, kCoarse, kMixed };
+Scales some_scales() { return (Scales)between(0, 3); }
+float scale_of(Scales kind, float low, float high) {
+  const float s = real(low, high), units = kind == kCoarse ? 512.0f : 65536.0f;
+  if (kind == kArbitrary || (kind == kMixed && between(0, 40) == 0)) return s;
+  return fmaxf(rintf(s * units), 1.0f) / units;
+}
+
 int8_t weight() { return (int8_t)between(-127, 127); }
 
 int padded(int n) { return (n + kChannelPad - 1) / kChannelPad * kChannelPad; }
@@ -82,12 +92,13 @@ void test_conv(const Kernels& k, int pixels, int channels, ConvShape shape, bool
   Bytes weights((size_t)channels * row), bias(padded(channels) * 4, 0), scale(padded(channels) * 4, 0);
   Bytes own_in(in.size), own_residue(residue.size), own_bias(bias.size, 0);
   copy(own_in, in), copy(own_residue, residue), to_stored(own_in, offset), to_stored(own_residue, offset);
+  const Scales scales = some_scales();
   for (int c = 0; c < channels; ++c) {
     int sum = 0;
     for (int i = 0; i < row; ++i) sum += (weights.as<int8_t>()[c * row + i] = weight());
     bias.as<int32_t>()[c] = between(-20000, 20000);
     own_bias.as<int32_t>()[c] = bias.as<int32_t>()[c] + offset * sum;
-    scale.as<float>()[c] = real(1e-4f, 2.0f / (float)row);
+    scale.as<float>()[c] = scale_of(scales, 1e-4f, 2.0f / (float)row);
   }
   Bytes packed(k.conv_packed_bytes(shape, channels)), plain(kKernelsScalar.conv_packed_bytes(shape, channels));
   k.conv_pack(shape, channels, weights.as<int8_t>(), packed.at());
@@ -102,6 +113,7 @@ void test_conv(const Kernels& k, int pixels, int channels, ConvShape shape, bool
   a.in = own_in.at(), a.packed = packed.at(), a.bias = own_bias.as<int32_t>(), a.out = got.at();
   a.out_zero -= offset, a.low -= offset, a.high -= offset, a.residual_zero -= offset;
   if (residual) a.residual = own_residue.at();
+  if (k.conv_prepare) k.conv_prepare(a, packed.at());
   k.conv(a);
   char about[160];
   snprintf(about, sizeof about, "pixels=%d channels=%d segments=%d quads=%d residual=%d in_pixel=%d out_pixel=%d", pixels,
@@ -116,19 +128,20 @@ void test_depthwise(const Kernels& k, int pixels, int channels, int stride, int 
   copy(own, in), to_stored(own, offset);
   Bytes bias(padded(channels) * 4, 0), own_bias(padded(channels) * 4, 0), scale(padded(channels) * 4, 0);
   for (size_t i = 0; i < weights.size; ++i) weights.as<int8_t>()[i] = weight();
+  const Scales scales = some_scales();
   for (int c = 0; c < channels; ++c) {
     int sum = 0;
     for (int i = 0; i < 9; ++i) sum += weights.as<int8_t>()[i * channels + c];
     bias.as<int32_t>()[c] = between(-20000, 20000);
     own_bias.as<int32_t>()[c] = bias.as<int32_t>()[c] + offset * sum;
-    scale.as<float>()[c] = real(1e-3f, 8e-3f);
+    scale.as<float>()[c] = scale_of(scales, 1e-3f, 8e-3f);
   }
   Bytes packed(k.depthwise_packed_bytes(channels)), plain(kKernelsScalar.depthwise_packed_bytes(channels));
   k.depthwise_pack(channels, weights.as<int8_t>(), packed.at());
   kKernelsScalar.depthwise_pack(channels, weights.as<int8_t>(), plain.at());
   Bytes expected((size_t)pixels * pitch * out_rows, 77), got(expected.size, 77);
   to_stored(got, offset);
-  const int zero = between(0, 200), low = between(0, 60), high = between(90, 255);
+  const int zero = between(0, 200), low = between(0, 1) ? 0 : between(0, 60), high = between(0, 1) ? 255 : between(90, 255);
   DepthwiseArgs a = {{}, channels, pitch, stride, pixels, out_rows, {}, plain.at(), bias.as<int32_t>(), scale.as<float>(),
                      zero, low, high};
   auto aim = [&](Bytes& from, Bytes& to) {
@@ -140,6 +153,7 @@ void test_depthwise(const Kernels& k, int pixels, int channels, int stride, int 
   aim(own, got);
   a.packed = packed.at(), a.bias = own_bias.as<int32_t>();
   a.out_zero -= offset, a.low -= offset, a.high -= offset;
+  if (k.depthwise_prepare) k.depthwise_prepare(a, packed.at());
   k.depthwise(a);
   char about[160];
   snprintf(about, sizeof about, "pixels=%d channels=%d pitch=%d stride=%d out_rows=%d", pixels, channels, pitch, stride,
