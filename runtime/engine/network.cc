@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -81,18 +80,6 @@ struct Builder {
     l.packed = to;
     for (int first = 0; to && first < outputs; first += chunk)
       for (int tap = 0; tap < 9; ++tap, to += chunk) memcpy(to, w + tap * outputs + first, (size_t)chunk * 4);
-  }
-
-  // A channel without weights has the same output everywhere. It is given as a sum of that size, where it may have been a
-  // huge one: kernels have shorter ways where they know sums to be small.
-  static void plain_constants(int outputs, const int8_t* w, int columns, int32_t* bias, float* scale) {
-    for (int c = 0; c < outputs; ++c, w += columns) {
-      int i = 0;
-      while (i < columns && !w[i]) ++i;
-      if (i < columns) continue;
-      bias[c] = (int32_t)rintf((float)bias[c] * scale[c]);
-      scale[c] = 1;
-    }
   }
 
   // `runs`: how many segments a 1x1 convolution's channels come in.
