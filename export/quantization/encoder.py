@@ -18,6 +18,9 @@ from .settings import Settings
 from .simulate import IntegerConv
 
 _LARGEST_SUM = 1 << 30
+_SCALE_STEP = 2.0**-16
+"""Scales are whole multiples of it: a sum's product below 256 then fits float32, and an engine may multiply, add the zero
+point and round in one fused operation with the bits of the separate ones (docs/evqa-format.md)."""
 _BATCH = 4
 """Pictures at once: as many as keep temporary tensors small enough to be used again instead of mapped anew."""
 
@@ -57,15 +60,17 @@ def quantize_layer(
     layer: Layer, taken: Activation, residual: Activation | None, settings: Settings
 ) -> tuple[IntegerConv, Activation]:
     """One convolution and its output; `taken` is what it takes, `residual` what is added to it."""
-    steps = weight_steps(layer.weight, settings)
+    exact_sums = _batched(layer.convolve, taken.exact)
+    exact = layer.finish(exact_sums, residual.exact if residual else None)
+    out = activation_grid(exact, settings)
+    unit = weight_steps(layer.weight, settings).double() * taken.grid.step
+    if residual is None:
+        unit = _whole_scales(unit / out.step) * out.step
+    steps = (unit / taken.grid.step).float()
     if settings.reconstruct:
         weights = reconstruct(layer, steps, second_moments(layer, taken.real))
     else:
         weights = round_weight(layer.weight, steps.view(-1, 1, 1, 1))
-    exact_sums = _batched(layer.convolve, taken.exact)
-    exact = layer.finish(exact_sums, residual.exact if residual else None)
-    out = activation_grid(exact, settings)
-    unit = steps * taken.grid.step
     conv = _assemble(layer, taken, residual, out, weights, unit)
     sums = _batched(conv.sums, taken.given)
     bias = layer.bias
@@ -84,7 +89,7 @@ def quantize_layer(
 def _assemble(
     layer: Layer, taken: Activation, residual: Activation | None, out: Grid, weights: Tensor, unit: Tensor
 ) -> IntegerConv:
-    """The convolution with a bias of 0; `unit` [outputs] is what 1 of its sums stands for."""
+    """The convolution with a bias of 0; `unit` [outputs] float64 is what 1 of its sums stands for."""
     side = taken.given.shape[-1]
     high = float(torch.as_tensor(layer.high).min())
     record = Conv(
@@ -104,8 +109,16 @@ def _assemble(
     if residual:
         ratio = float(torch.tensor(residual.grid.step / out.step))
         record = replace(record, residual=layer.residual, residual_scale=ratio, residual_zero=residual.grid.zero)
-    scale = (unit.double() / out.step).float()
+    scale = (unit / out.step).float()
     return IntegerConv(record, weights, torch.zeros(len(weights), dtype=torch.int64), scale)
+
+
+def _whole_scales(scale: Tensor) -> Tensor:
+    """[outputs] float64, multiples of _SCALE_STEP and not smaller; scales above 1, which no network needs, as they are.
+
+    A channel that hardly varies so gets steps that leave it its bias alone.
+    """
+    return torch.where(scale <= 1, torch.ceil(scale / _SCALE_STEP) * _SCALE_STEP, scale)
 
 
 def _steps(bound: float, out: Grid) -> int:

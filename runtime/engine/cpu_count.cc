@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "small_file.h"
+
 #if defined(__linux__)
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #elif defined(__APPLE__)
@@ -21,21 +22,6 @@ namespace evqa {
 namespace {
 
 constexpr size_t kPathBytes = 4096;
-
-// The beginning of a file as a text; false when it cannot be read.
-bool read_text(const char* path, char* text, size_t size) {
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
-  size_t filled = 0;
-  while (filled < size - 1) {
-    const ssize_t got = read(file, text + filled, size - 1 - filled);
-    if (got <= 0) break;
-    filled += static_cast<size_t>(got);
-  }
-  close(file);
-  text[filled] = '\0';
-  return filled > 0;
-}
 
 // Processors of one core share a list of siblings; its first member names the core. (core_id does not: on ARM boards
 // every cluster counts its cores from 0.)

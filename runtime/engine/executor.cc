@@ -6,11 +6,11 @@
 #include <time.h>
 
 #include "error.h"
+#include "strips.h"
 
 namespace evqa {
 namespace {
 
-constexpr int kRing = 8;      // rows of a widened map that a thread keeps; up to 5 are needed at a time
 constexpr size_t kSlack = 256;  // kernels may read a little beyond a map
 
 struct Range {
@@ -136,17 +136,18 @@ void Executor::run_depthwise(const Step& step, const Map& in, const Map& out, in
   }
 }
 
-// A few rows are widened into a ring, filtered into two rows, and narrowed: the widened map never exists.
+// Some rows are widened into a ring, filtered, and narrowed: the widened map never exists.
 void Executor::run_rows(const Step& step, const Map& in, const Map& out, int thread) {
   const Layer &widen = network->layers[step.first], &filter = network->layers[step.first + 1],
               &narrow = network->layers[step.first + 2];
   const int side = (int)filter.record.in_side, stride = (int)filter.record.stride;
   const int channels = (int)filter.record.inputs, pixel = channels * network->element;
-  const ptrdiff_t pitch = (ptrdiff_t)(side + 2) * pixel;
+  const int kept = widened_rows(step.rows, stride);
+  const ptrdiff_t pitch = (ptrdiff_t)(side + 2) * pixel, out_row = (ptrdiff_t)out.side * pixel;
   const Range r = share(out.side, thread, pool.active);
   uint8_t* ring = wide[thread];
   memset(border[thread], filter.in_zero, (size_t)pitch);
-  for (int i = 0; i < kRing; ++i) {
+  for (int i = 0; i < kept; ++i) {
     memset(ring + i * pitch, filter.in_zero, (size_t)pixel);
     memset(ring + i * pitch + (side + 1) * pixel, filter.in_zero, (size_t)pixel);
   }
@@ -156,27 +157,30 @@ void Executor::run_rows(const Step& step, const Map& in, const Map& out, int thr
   w.pixels = side;
   w.out_pixel = pixel;
   DepthwiseArgs f = depthwise_args(filter, channels, pixel);
-  n.in = rows[thread];
   n.in_pixel = pixel;
   n.out_pixel = out.pixel;
   const Map* residual = added(step);
   const bool apart = out.pad || (residual && residual->pad);  // rows with a border between them
-  for (int i = 0; i < 2; ++i) f.out[i] = rows[thread] + (ptrdiff_t)i * out.side * pixel;
   int widened = r.from * stride > 0 ? r.from * stride - 1 : 0;
-  for (int y = r.from; y < r.to; y += f.out_rows) {
-    f.out_rows = r.to - y < 2 ? 1 : 2;
-    const int top = y * stride - 1, count = 3 + (f.out_rows - 1) * stride;
-    for (; widened < side && widened < top + count; ++widened) {
+  for (int y = r.from; y < r.to; y += step.rows) {
+    const int count = r.to - y < step.rows ? r.to - y : step.rows, top = y * stride - 1;
+    for (; widened < side && widened < top + widened_rows(count, stride); ++widened) {
       w.in = window(widen, in, widened);
-      w.out = ring + (widened % kRing) * pitch + pixel;
+      w.out = ring + (widened % kept) * pitch + pixel;
       network->conv(w);
     }
-    for (int i = 0; i < count; ++i)
-      f.rows[i] = top + i < 0 || top + i >= side ? border[thread] : ring + ((top + i) % kRing) * pitch;
-    network->depthwise(f);
-    n.pixels = apart ? out.side : out.side * f.out_rows;
-    for (int i = 0; i < (apart ? f.out_rows : 1); ++i) {
-      n.in = rows[thread] + (ptrdiff_t)i * out.side * pixel;
+    for (int i = 0; i < count; i += f.out_rows) {
+      f.out_rows = count - i < 2 ? 1 : 2;
+      for (int k = 0; k < widened_rows(f.out_rows, stride); ++k) {
+        const int row = top + i * stride + k;
+        f.rows[k] = row < 0 || row >= side ? border[thread] : ring + (row % kept) * pitch;
+      }
+      for (int k = 0; k < 2; ++k) f.out[k] = rows[thread] + (i + k) * out_row;
+      network->depthwise(f);
+    }
+    n.pixels = apart ? out.side : out.side * count;
+    for (int i = 0; i < (apart ? count : 1); ++i) {
+      n.in = rows[thread] + i * out_row;
       n.out = out.row(y + i);
       n.residual = residual ? residual->row(y + i) : nullptr;
       network->conv(n);
@@ -214,7 +218,7 @@ void Executor::run_chunks(const Step& step, const Map& in, const Map& out, int t
     begin_at(f, first);
     for (int y = 0; y < out.side; y += f.out_rows) {
       f.out_rows = out.side - y < 2 ? 1 : 2;
-      for (int i = 0; i < 3 + (f.out_rows - 1) * stride; ++i) f.rows[i] = wide_map.row(y * stride - 1 + i) - pixel;
+      for (int i = 0; i < widened_rows(f.out_rows, stride); ++i) f.rows[i] = wide_map.row(y * stride - 1 + i) - pixel;
       for (int i = 0; i < 2; ++i) f.out[i] = filtered + (pixels_out * c + (ptrdiff_t)(y + i) * out.side) * pixel;
       network->depthwise(f);
     }
@@ -363,8 +367,8 @@ evqa_status Executor::allocate() {
       most(wide_bytes, map_bytes((int)filter.in_side, step.chunk * element, 1));
       most(filtered_bytes, map_bytes((int)filter.out_side, (int)filter.outputs * element, 0));
     } else {
-      most(wide_bytes, row * kRing + kSlack);
-      most(rows_bytes, (size_t)filter.out_side * filter.outputs * 2 * (size_t)element + kSlack);
+      most(wide_bytes, row * (size_t)widened_rows(step.rows, (int)filter.stride) + kSlack);
+      most(rows_bytes, (size_t)filter.out_side * filter.outputs * (size_t)(step.rows * element) + kSlack);
       most(border_bytes, row + kSlack);
     }
   }

@@ -7,20 +7,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "caches.h"
 #include "error.h"
+#include "strips.h"
 #include "sums.h"
 
 namespace evqa {
 namespace {
 
 constexpr int kSmallMap = 14;  // up to this side, a block goes through its channels in chunks
-constexpr int kChunk = 96;     // channels; divides the widened channels of MobileNetV2
 
 int padded(int n) { return (n + kChannelPad - 1) / kChannelPad * kChannelPad; }
 
 struct Builder {
   Network& n;
   const Kernels& k;
+  const Caches caches;
 
   int32_t* ints(const int32_t* from, int count) {
     int32_t* to = n.arena.array<int32_t>((size_t)padded(count));
@@ -95,11 +97,13 @@ struct Builder {
     const int8_t* w = n.file.tensor<int8_t>(r.weights);
     int32_t* bias = ints(n.file.tensor<int32_t>(r.bias), outputs);
     l.bias = bias;
-    l.scale = floats(n.file.tensor<float>(r.scale), outputs);
+    float* scale = floats(n.file.tensor<float>(r.scale), outputs);
+    l.scale = scale;
+    const int columns = (int)(r.kernel * r.kernel * r.inputs);
+    if (bias && scale && !r.depthwise && r.residual < 0) plain_constants(outputs, w, columns, bias, scale);
     if (r.depthwise) {
       depthwise(l, w, bias, chunk);
     } else {
-      const int columns = (int)(r.kernel * r.kernel * r.inputs);
       l.shape = r.kernel == 1 ? ConvShape{runs, ((int)r.inputs / runs + 3) / 4} : ConvShape{3, (3 * (int)r.inputs + 3) / 4};
       l.packed = pack(l.shape, outputs, w, columns);
       if (!bias || !l.packed) return;
@@ -170,10 +174,11 @@ struct Builder {
     if (s.residual >= 0) n.steps[s.residual].last_use = n.step_count;
     s.mode = block ? Mode::kRows : r[0].depthwise ? Mode::kDepthwise : Mode::kConv;
     s.chunk = (int)(block ? r[1] : r[0]).outputs;
-    const int tile = n.file.real() ? k.real->tile : k.conv_tile;
-    if (block && r[1].in_side <= kSmallMap && r[0].kernel == 1 && r[0].stride == 1 && s.chunk % kChunk == 0 && kChunk % tile == 0) {
-      s.mode = Mode::kChunks;
-      s.chunk = kChunk;
+    if (block) {
+      const Block b = {s.chunk, (int)r[1].in_side, (int)r[1].out_side, (int)r[1].stride, n.element};
+      s.mode = b.side <= kSmallMap && r[0].kernel == 1 && r[0].stride == 1 ? Mode::kChunks : Mode::kRows;
+      if (s.mode == Mode::kChunks) s.chunk = chunk_of(b, n.file.real() ? k.real->tile : k.conv_tile, caches.nearest);
+      s.rows = s.mode == Mode::kChunks ? b.out_side : rows_of(b, caches);
     }
     s.pad_out = left > s.count && (r[s.count].kernel == 3 || r[s.count].depthwise);
     return s;
@@ -301,7 +306,7 @@ size_t Network::depthwise_bytes(int channels) const {
 evqa_status Network::build(const Kernels* kernels_) {
   kernels = kernels_;
   element = file.real() ? (int)sizeof(float) : 1;
-  Builder builder = {*this, *kernels};
+  Builder builder = {*this, *kernels, caches()};
   builder.steps();
   builder.head();
   evqa_status s = builder.texts();

@@ -33,6 +33,7 @@ struct Step {
   int first, count;   // layers
   int last_use;       // the last step that reads what this one gives
   int chunk;          // channels that are widened and filtered together
+  int rows;           // filtered rows that are made and narrowed together
   bool pad_out;       // what it gives needs a border, for the next step's 3x3
   int residual;       // the step whose output it adds, or -1
 };

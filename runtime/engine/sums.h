@@ -1,6 +1,7 @@
 // Sums over int8 weights: loading a model adds up every weight twice, so 16 are added at a time.
 #pragma once
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -32,6 +33,19 @@ inline int32_t sum_of_weights(const int8_t* w, int count) {
   }
   for (int i = 0; i < count; ++i) sum += Sizes && w[i] < 0 ? -w[i] : w[i];
   return sum;
+}
+
+// A channel without weights has the same output everywhere. It is given as a sum of that size, where it may have been a
+// huge one: kernels have shorter ways where they know sums to be small. Not for layers with a residual, which is added
+// before rounding.
+inline void plain_constants(int outputs, const int8_t* w, int columns, int32_t* bias, float* scale) {
+  for (int c = 0; c < outputs; ++c, w += columns) {
+    int i = 0;
+    while (i < columns && !w[i]) ++i;
+    if (i < columns) continue;
+    bias[c] = (int32_t)rintf((float)bias[c] * scale[c]);
+    scale[c] = 1;
+  }
 }
 
 }  // namespace evqa

@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from native_library import needs_native
 from tiny_model import make_model
@@ -15,6 +16,7 @@ from tiny_model import make_model
 from edge_vqa import VQA, EngineError, ModelError
 from edge_vqa.engines import Engine, native, open_engine
 from edge_vqa.evqa_file import FLOAT32, read_evqa
+from edge_vqa.evqa_tensors import load_tensors, save_tensors
 from edge_vqa.model_file import load_model
 
 pytestmark = needs_native
@@ -58,6 +60,24 @@ def test_a_float32_model_answers_like_the_reference_bit_for_bit(tmp_path: Path) 
         assert told(engine, scene, ids) == reference.answer(features, ids)
     with pytest.raises(EngineError, match=f"{4 * sizes.cells**2 * sizes.channels} bytes"):
         engine.features(scene, sizes.cells**2 * sizes.channels)
+
+
+@pytest.mark.parametrize("kind", ["mobile-attention", "odd"])
+def test_scales_of_few_bits_and_channels_without_weights_change_no_bit(tmp_path: Path, kind: str) -> None:
+    """Exported models have both, and kernels and network shorter ways for them."""
+    model = load_tensors(make_model(tmp_path / "any.evqa", kind))
+    tensors = {name: np.array(tensor) for name, tensor in model.tensors.items()}
+    for number, conv in enumerate(model.file.convs):
+        weights, bias, scale = (tensors[f"conv{number}.{part}"] for part in ("weights", "bias", "scale"))
+        scale[:] = np.maximum(np.rint(scale * 65536), 1) / 65536
+        if not conv.depthwise:
+            weights[::5] = 0
+            bias[::5], scale[::5] = (1 << 29) - 1000 * np.arange(len(bias[::5])), 100.5 / (1 << 29)
+            bias[::10] = -bias[::10]
+    save_tensors(tmp_path / "few.evqa", model.file, tensors)
+    engine, reference = (open_engine(name, load_model(tmp_path / "few.evqa")) for name in ("native", "reference"))
+    picture = bytes((7 * i) & 255 for i in range(3 * model.file.sizes.side**2))
+    assert told(engine, engine.encode(picture), [2, 3]) == reference.answer(reference.encode(picture), [2, 3])
 
 
 def test_it_says_what_it_uses(engine: native.NativeEngine) -> None:

@@ -54,9 +54,20 @@ def test_one_layer_worked_by_hand() -> None:
     assert conv.bias.tolist() == [60]  # 0.3 in steps of 0.01 * 0.5
     step = 3.48 / 255  # 1.27 * 2 + 0.64 + 0.3; the other place is clamped to 0
     assert conv.record.out_scale == pytest.approx(step)
-    assert conv.scale.tolist() == pytest.approx([0.005 / step])
+    assert 0.005 / step * 2**16 == pytest.approx(24011.03)
+    assert conv.scale.tolist() == [24012 / 2**16]  # the next multiple; the weights' steps are as much larger
     assert (conv.record.in_zero, conv.record.out_zero, conv.record.low, conv.record.high) == (10, 0, 0, 255)
     assert out.given.flatten().tolist() == [0, 255]  # -128 + 60 is below 0; 508 + 128 + 60 are 254.997 steps
+
+
+def test_a_channel_that_hardly_varies_keeps_its_bias_alone() -> None:
+    layer = pointwise([[1e-9], [1.0]], [3.0, 0.0])
+    exact = torch.linspace(0, 6, 256).view(1, 1, 1, -1)
+    taken = Activation(exact, Grid(6 / 255, 0).round(exact), Grid(6 / 255, 0))
+    conv, out = quantize_layer(layer, taken, None, PLAIN)
+    assert conv.scale[0] == 2.0**-16
+    assert conv.weights.flatten().tolist()[0] == 0
+    assert out.real[0, 0].flatten().tolist() == pytest.approx([3.0] * 256, abs=0.51 * out.grid.step)
 
 
 def test_a_residual_is_added_in_its_own_steps() -> None:
@@ -176,6 +187,14 @@ def test_the_simulation_is_the_engine(name: str, tmp_path: Path) -> None:
         own, own_look = engine.answer(seen, asked)
         np.testing.assert_allclose(logits[n].numpy(), own, atol=1e-4)
         np.testing.assert_allclose(look[n].numpy(), own_look, atol=1e-5)
+
+
+def test_scales_are_whole_multiples_but_where_something_is_added() -> None:
+    made = quantize(network("mobilenetv2-lstm-attention"), pictures(8, 100), Settings()).contents()
+    for n, conv in enumerate(made.convs):
+        scale = made.tensors[f"conv{n}.scale"].astype(np.float64)
+        whole = np.array_equal(scale * 2**16, np.rint(scale * 2**16)) and scale.max() <= 1
+        assert whole == (conv.residual < 0), n
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's f
 
 @pytest.fixture(scope="module")
 def program(compile_program) -> Path:  # type: ignore[no-untyped-def]
-    return compile_program("cpu_count_program.cc", "cpu_count.cc")
+    return compile_program("cpu_count_program.cc", "cpu_count.cc", "small_file.cc")
 
 
 class Machine:

@@ -2,62 +2,88 @@
 //
 // SMMLA multiplies two rows of 8 inputs by two rows of 8 weights into a 2 x 2 matrix of sums.
 //
-// Packed: a tile is 8 channels: for each channel an int32 bound on any sum of products, then for every 8 inputs four
-// vectors of two channels. A run of an odd number of quads is filled up with zero weights.
+// Packed: a tile is 8 channels: its head, then for every 8 inputs four vectors of two channels. A run of an odd number of
+// quads is filled up with zero weights.
 //
 // Registers: 16 sums, 4 pairs of pixels, 4 of weights. 8 inputs are 16 SMMLA, 512 MACs; two a cycle (Neoverse N2 and V1,
 // Cortex-A710 and X2): 64 MACs a cycle. Pairs of pixels are interleaved into a buffer beforehand where more than one tile
 // of channels reads them; interleaving costs a vector slot per 16 bytes.
 #pragma once
 
-#include "requant.h"
+#include "exact_8x8_neoni8mm.h"
 
 namespace evqa {
 namespace {
 
 constexpr int kStepBytes = 8 * kTile;  // weights of 8 inputs
-constexpr int kBoundBytes = 4 * kTile;
+using Head = TileHead<2>;
 
 EVQA_INLINE int steps(ConvShape s) { return s.segments * ((s.segment_quads + 1) / 2); }
-EVQA_INLINE ptrdiff_t tile_bytes(ConvShape s) { return kBoundBytes + static_cast<ptrdiff_t>(steps(s)) * kStepBytes; }
+EVQA_INLINE ptrdiff_t tile_bytes(ConvShape s) { return static_cast<ptrdiff_t>(sizeof(Head)) + steps(s) * kStepBytes; }
 
 size_t conv_packed_bytes(ConvShape s, int channels) { return static_cast<size_t>(tiles(channels)) * tile_bytes(s); }
 
+// One channel's run to every kStepBytes bytes; returns sum |w|. Opening a model is mostly this: 16 weights at a time.
+int32_t pack_run(const int8_t* weights, int quads, int8_t* to) {
+  const int8x16_t ones = vdupq_n_s8(1);
+  int32x4_t sum = vdupq_n_s32(0);
+  for (; quads >= 4; quads -= 4, weights += 16, to += 2 * kStepBytes) {
+    const int8x16_t w = vld1q_s8(weights);
+    sum = vdotq_s32(sum, vabsq_s8(w), ones);
+    vst1_s8(to, vget_low_s8(w));
+    vst1q_lane_s64(reinterpret_cast<int64_t*>(to + kStepBytes), vreinterpretq_s64_s8(w), 1);
+  }
+  if (quads) {
+    int8_t rest[16] = {};
+    memcpy(rest, weights, quads * 4);
+    sum = vdotq_s32(sum, vabsq_s8(vld1q_s8(rest)), ones);
+    memcpy(to, rest, 8);
+    if (quads > 2) memcpy(to + kStepBytes, rest + 8, 8);
+  }
+  return vaddvq_s32(sum);
+}
+
 void conv_pack(ConvShape s, int channels, const int8_t* weights, void* packed) {
-  const int run = s.segment_quads * 4;
+  const int run_steps = (s.segment_quads + 1) / 2;
   int8_t* p = static_cast<int8_t*>(packed);
-  for (int first = 0; first < channels; first += kTile) {
-    int32_t bound[kTile] = {};
-    int8_t* w = p + kBoundBytes;
-    for (int segment = 0; segment < s.segments; ++segment)
-      for (int k = 0; k < run; k += 8)
-        for (int i = 0; i < kStepBytes; ++i, ++w) {
-          const int channel = first + i / 8, in = k + i % 8;
-          const bool there = channel < channels && in < run;
-          *w = there ? weights[(static_cast<ptrdiff_t>(channel) * s.segments + segment) * run + in] : 0;
-          bound[i / 8] += 128 * (*w < 0 ? -*w : *w);
-        }
-    memcpy(p, bound, kBoundBytes);
-    p = w;
+  for (int first = 0; first < channels; first += kTile, p += tile_bytes(s)) {
+    const int n = least(kTile, channels - first);
+    Head head = {};
+    if (n < kTile) memset(p, 0, tile_bytes(s));
+    for (int c = 0; c < n; ++c) {
+      int8_t* to = p + sizeof head + 8 * c;
+      for (int segment = 0; segment < s.segments; ++segment, weights += s.segment_quads * 4, to += run_steps * kStepBytes)
+        head.start[c] += 128 * pack_run(weights, s.segment_quads, to);
+    }
+    memcpy(p, &head, sizeof head);
   }
 }
 
-// Sums begin with the bias (plus `add`) of two channels for one pixel and for the other.
-EVQA_INLINE void start_pairs(int32_t* sums, const int32_t* bias, int32_t add) {
+// What eight channels have, as matrices want it: of two channels for one pixel and for the other. In place or not.
+EVQA_INLINE void spread_pairs(void* to, const void* from) {
+  int64x2_t pairs[2];
+  memcpy(pairs, from, sizeof pairs);
   EVQA_UNROLL for (int v = 0; v < 2; ++v) {
-    const int64x2_t b = vreinterpretq_s64_s32(vaddq_s32(vld1q_s32(bias + 4 * v), vdupq_n_s32(add)));
-    vst1q_s32(sums + 8 * v, vreinterpretq_s32_s64(vzip1q_s64(b, b)));
-    vst1q_s32(sums + 8 * v + 4, vreinterpretq_s32_s64(vzip2q_s64(b, b)));
+    const int64x2_t both[2] = {vzip1q_s64(pairs[v], pairs[v]), vzip2q_s64(pairs[v], pairs[v])};
+    memcpy(static_cast<int8_t*>(to) + v * sizeof both, both, sizeof both);
   }
 }
 
-void begin_tiles(const ConvArgs& a, int first, int last, TileStart* starts) {
-  begin_magic(a, tile_bytes(a.shape), first, last, starts, start_pairs);
+void conv_prepare(const ConvArgs& a, void* packed) {
+  int8_t* p = static_cast<int8_t*>(packed);
+  for (int c = 0; c < a.channels; c += kTile, p += tile_bytes(a.shape)) {
+    Head* head = reinterpret_cast<Head*>(p);
+    prepare_head(head, a.bias + c, a.scale + c, a.out_zero);
+    spread_pairs(head->start, head->start);
+    spread_pairs(head->scale, head->scale);
+    spread_pairs(head->shift, head->shift);
+  }
+  count_exact<2>(packed, tile_bytes(a.shape), tiles(a.channels));
 }
 
 // Two pixels' next 8 or (the rest of a run) 4 inputs.
 EVQA_INLINE int8x16_t pair_of_8(const uint8_t* p0, const uint8_t* p1) {
-  return vreinterpretq_s8_u8(vcombine_u8(vld1_u8(p0), vld1_u8(p1)));
+  return vreinterpretq_s8_s64(vzip1q_s64(vreinterpretq_s64_s8(load_eight(p0)), vreinterpretq_s64_s8(load_eight(p1))));
 }
 EVQA_INLINE int8x16_t pair_of_4(const uint8_t* p0, const uint8_t* p1) {
   return vreinterpretq_s8_s64(
@@ -81,7 +107,10 @@ void interleave_pairs(const ConvArgs& a, int first_pair, int pairs, int8_t* to) 
         vst1q_s8(out, vreinterpretq_s8_s64(vzip1q_s64(x0, x1)));
         vst1q_s8(out + step, vreinterpretq_s8_s64(vzip2q_s64(x0, x1)));
       }
-      for (; left >= 2; left -= 2, p0 += 8, p1 += 8, out += step) vst1q_s8(out, pair_of_8(p0, p1));
+      if (left >= 2) {
+        vst1q_s8(out, pair_of_8(p0, p1));
+        left -= 2, p0 += 8, p1 += 8, out += step;
+      }
       if (left) vst1q_s8(out, pair_of_4(p0, p1)), out += step;
     }
   }
@@ -149,61 +178,78 @@ EVQA_INLINE void rows_of(const int32x4_t (&acc)[kPairs][4], int32x4_t (&rows)[2 
 }
 
 template <int kPairs, bool kInterleaved>
-EVQA_INLINE void pair_sums(int32x4_t (&rows)[2 * kPairs][2], const ConvArgs& a, int pair, const int8_t* w,
-                           const int32_t* start) {
+EVQA_INLINE void pair_sums(int32x4_t (&rows)[2 * kPairs][2], const ConvArgs& a, int pair, const Head* head) {
+  const int8_t* w = reinterpret_cast<const int8_t*>(head + 1);
   int32x4_t acc[kPairs][4];
-  load_start<kPairs>(acc, start);
+  load_start<kPairs>(acc, head->start);
   if (kInterleaved)
-    sums_interleaved<kPairs>(acc, steps(a.shape), reinterpret_cast<const int8_t*>(a.in) + pair * a.in_pixel,
-                             w + kBoundBytes);
+    sums_interleaved<kPairs>(acc, steps(a.shape), reinterpret_cast<const int8_t*>(a.in) + pair * a.in_pixel, w);
   else
     sums_pixels<kPairs>(acc, least(2 * kPairs, a.pixels - 2 * pair), a.shape, a.in + 2 * pair * a.in_pixel, a.in_pixel,
-                        a.in_segment, w + kBoundBytes);
+                        a.in_segment, w);
   rows_of<kPairs>(acc, rows);
 }
 
-// Whatever block_8x8 does not: residuals, bounds, odd zero points, large sums, fewer than 8 channels, odd pixels.
+// Whatever tile_8x8 does not: bounds, large sums and residuals, fewer than 8 channels, odd pixels.
 template <int kPairs, bool kInterleaved>
-__attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, int pair, int channel, const int8_t* w,
-                                                const TileStart& start) {
+__attribute__((noinline)) void tile_8x8_general(const ConvArgs& a, int pair, int channel, const Head* head) {
   int32x4_t rows[2 * kPairs][2];
-  pair_sums<kPairs, kInterleaved>(rows, a, pair, w, start.sums);
-  requant_tile<2 * kPairs>(rows, a, requant_of(a), 2 * pair, channel, start.magic);
+  pair_sums<kPairs, kInterleaved>(rows, a, pair, head);
+  requant_tile<2 * kPairs>(rows, a, requant_of(a), 2 * pair, channel, head->magic);
+}
+
+// One tile of `groups` groups of pairs.
+template <int kPairs, bool kInterleaved>
+EVQA_INLINE void tile_8x8(const ConvArgs& a, int pair, int groups, int channel, const Head* head) {
+  const Requant q = requant_of(a);
+  const float* scale = a.scale + channel;
+  const bool inlined = channel + kTile <= a.channels && has_room(a) && head->magic == kAllMagic;
+  ptrdiff_t at = 2 * pair * a.out_pixel + channel;
+  for (; groups; --groups, pair += kPairs, at += 2 * kPairs * a.out_pixel) {
+    if (!inlined || 2 * (pair + kPairs) > a.pixels) {
+      tile_8x8_general<kPairs, kInterleaved>(a, pair, channel, head);
+      continue;
+    }
+    int32x4_t rows[2 * kPairs][2];
+    pair_sums<kPairs, kInterleaved>(rows, a, pair, head);
+    if (a.residual)
+      requant_room<2 * kPairs, true>(rows, scale, q, a.residual + at, a.out + at, a.out_pixel);
+    else
+      requant_room<2 * kPairs, false>(rows, scale, q, nullptr, a.out + at, a.out_pixel);
+  }
 }
 
 // Counts in pairs of pixels; kInterleaved: a.in is as interleave_pairs leaves it.
 template <int kPairs, bool kInterleaved>
-void block_8x8(const ConvArgs& a, int pair, int groups, int first, int last, const TileStart* starts) {
-  const ptrdiff_t step = tile_bytes(a.shape), out_pixel = a.out_pixel;
-  const Requant q = requant_of(a);
+void block_8x8(const ConvArgs& a, int pair, int groups, int first, int last) {
+  const ptrdiff_t step = tile_bytes(a.shape), pixels = 2 * kPairs;
+  const bool exact = kInterleaved && is_plain(a) && !(a.out_zero & 1);
   const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
-  const int count = tiles(last - first);
-  for (int t = 0; t < count;) {
-    const int run = least(starts[t].run, count - t), end = t + (run ? run : 1);
-    for (int g = 0, i = pair; g < groups; ++g, i += kPairs) {
-      const bool simple = run && 2 * (i + kPairs) <= a.pixels;
-      const int8_t* w = packed + t * step;
-      const int c = first + t * kTile;
-      if (!simple) {
-        for (int u = t; u < end; ++u, w += step)
-          tile_8x8_general<kPairs, kInterleaved>(a, i, first + u * kTile, w, starts[u]);
-        continue;
+  uint8_t nobody[kTile];
+  for (int c = first; c < last;) {
+    const Head* head = reinterpret_cast<const Head*>(packed);
+    const int run = exact ? least(head->exact, (last - c) / kTile) : 0, count = run ? run : 1;
+    if (run) {
+      ExactRun t = {reinterpret_cast<const int8_t*>(a.in) + pair * a.in_pixel, head, steps(a.shape), run,
+                    a.out + 2 * pair * a.out_pixel + c, a.out_pixel, nullptr, kTile};
+      for (int g = 0, end = 2 * pair + static_cast<int>(pixels); g < groups; ++g, end += pixels) {
+        t.last = t.out + (pixels - 1) * a.out_pixel;
+        if (end > a.pixels) t.last = nobody, t.last_step = 0;
+        exact_pairs<kPairs>(t);
+        t.in += kPairs * a.in_pixel;
+        t.out += pixels * a.out_pixel;
       }
-      uint8_t* out = a.out + 2 * i * out_pixel + c;
-      const float* scale = a.scale + c;
-      for (int u = t; u < end; ++u, w += step, out += kTile, scale += kTile) {
-        int32x4_t rows[2 * kPairs][2];
-        pair_sums<kPairs, kInterleaved>(rows, a, i, w, starts[u].sums);
-        requant_magic<2 * kPairs, 2, true>(rows, scale, q, nullptr, 0, out, out_pixel);
-      }
+    } else {
+      tile_8x8<kPairs, kInterleaved>(a, pair, groups, c, head);
     }
-    t = end;
+    c += count * kTile;
+    packed += count * step;
   }
 }
 
 // Some pixels at a time, interleaved in a buffer of the first cache's size.
 void conv_interleaved(const ConvArgs& a, int most_pairs, int8_t* buffer) {
-  static constexpr ConvBlock blocks[] = {block_8x8<1, true>, block_8x8<2, true>, block_8x8<3, true>,
+  static constexpr TileBlock blocks[] = {block_8x8<1, true>, block_8x8<2, true>, block_8x8<3, true>,
                                          block_8x8<4, true>};
   const ptrdiff_t pair_bytes = 16 * steps(a.shape);
   ConvArgs part = a;
@@ -222,16 +268,16 @@ void conv_interleaved(const ConvArgs& a, int most_pairs, int8_t* buffer) {
       interleave_pairs(from, pair, pairs, buffer + pair * pair_bytes);
       pair += pairs;
     }
-    walk_conv(part, (part.pixels + 1) / 2, blocks, 4, kTile, begin_tiles);
+    walk_tiles(part, (part.pixels + 1) / 2, blocks, 4);
   }
 }
 
 void conv_8x8(const ConvArgs& a) {
-  static constexpr ConvBlock blocks[] = {block_8x8<1, false>, block_8x8<2, false>, block_8x8<3, false>,
+  static constexpr TileBlock blocks[] = {block_8x8<1, false>, block_8x8<2, false>, block_8x8<3, false>,
                                          block_8x8<4, false>};
   constexpr int kBuffer = 32768;
   const int pairs = kBuffer / (16 * steps(a.shape)) / 4 * 4;
-  if (a.channels <= kTile || pairs == 0) return walk_conv(a, (a.pixels + 1) / 2, blocks, 4, kTile, begin_tiles);
+  if (a.channels <= kTile || pairs == 0) return walk_tiles(a, (a.pixels + 1) / 2, blocks, 4);
   alignas(64) int8_t buffer[kBuffer];
   conv_interleaved(a, pairs, buffer);
 }
@@ -257,13 +303,13 @@ void dense_rows_8x8(const DenseArgs& a, int row) {
     int32x4_t rows[2 * kPairs][2];
     if (kRows == 1) {
       EVQA_UNROLL for (int v = 0; v < 2; ++v) rows[0][v] = vld1q_s32(a.correction + j + 4 * v);
-      dense_row(rows[0], in, a.quads, w + kBoundBytes);
+      dense_row(rows[0], in, a.quads, w + sizeof(Head));
     } else {
       int32x4_t acc[kPairs][4];
       int32_t start[2 * kTile];
-      start_pairs(start, a.correction + j, 0);
+      spread_pairs(start, a.correction + j);
       load_start<kPairs>(acc, start);
-      sums_pixels<kPairs>(acc, kRows, shape, in, a.in_row, 0, w + kBoundBytes);
+      sums_pixels<kPairs>(acc, kRows, shape, in, a.in_row, 0, w + sizeof(Head));
       rows_of<kPairs>(acc, rows);
     }
     int32_t* out = a.out + row * a.out_row + j;

@@ -5,42 +5,50 @@
 // with weights (w0, w1, w2, 0), the lower with (0, w0, w1, w2), and each column serves three outputs. At stride 2 the
 // lower output row has its own interleaving of rows 2..4.
 //
-// Two rows at stride 1: 4 interleavings and 12 SDOT for 16 outputs; on Cortex-A76 8 cycles, 18 MACs a cycle.
+// Two rows at stride 1: 4 interleavings, 12 SDOT and 10 for requantising exactly and storing 16 outputs; on Cortex-A76 13
+// cycles, 11 MACs a cycle. At stride 2, 7 interleavings for each of two columns: 18 cycles.
 //
-// Packed: 8 channels: an int32 bound on any sum of products each, then three columns of two vectors of
-// (w0, w1, w2, 0) by channel.
+// Packed: 8 channels: their head, which ends in a zero, then three columns of two vectors of (w0, w1, w2, 0) by channel;
+// read from one byte before, they are (0, w0, w1, w2).
 #pragma once
 
-#include "requant.h"
+#include "depthwise_pair_neondot.h"
 
 namespace evqa {
 namespace {
 
-constexpr int kDepthwiseBound = 4 * kTile;
-constexpr int kDepthwiseBytes = kDepthwiseBound + 3 * 4 * kTile;
+constexpr int kDepthwiseBytes = sizeof(DepthwiseHead) + 3 * 4 * kTile;
 
 size_t depthwise_packed_bytes(int channels) { return static_cast<size_t>(tiles(channels)) * kDepthwiseBytes; }
 
 void depthwise_pack(int channels, const int8_t* weights, void* packed) {
   int8_t* p = static_cast<int8_t*>(packed);
   for (int first = 0; first < channels; first += kTile, p += kDepthwiseBytes) {
-    int32_t bound[kTile] = {};
+    DepthwiseHead head = {};
+    int8_t* to = p + sizeof head;
     memset(p, 0, kDepthwiseBytes);
     for (int c = first; c < least(first + kTile, channels); ++c)
       for (int tap = 0; tap < 9; ++tap) {
         const int w = weights[tap * channels + c];
-        p[kDepthwiseBound + tap % 3 * 4 * kTile + (c - first) * 4 + tap / 3] = static_cast<int8_t>(w);
-        bound[c - first] += 128 * (w < 0 ? -w : w);
+        to[tap % 3 * 4 * kTile + (c - first) * 4 + tap / 3] = static_cast<int8_t>(w);
+        head.start[c - first] += 128 * (w < 0 ? -w : w);
       }
-    memcpy(p, bound, kDepthwiseBound);
+    memcpy(p, &head, sizeof head);
   }
+}
+
+void depthwise_prepare(const DepthwiseArgs& a, void* packed) {
+  int8_t* p = static_cast<int8_t*>(packed);
+  for (int c = 0; c < a.channels; c += kTile, p += kDepthwiseBytes)
+    prepare_head(reinterpret_cast<DepthwiseHead*>(p), a.bias + c, a.scale + c, a.out_zero);
 }
 
 // Eight channels, or the last `n` of a pixel, in the lower half.
 template <bool kPart>
 EVQA_INLINE int8x16_t load_channels(const uint8_t* p, int n) {
+  if (!kPart) return load_eight(p);
   uint64_t v = 0;
-  memcpy(&v, p, kPart ? n : kTile);
+  memcpy(&v, p, n);
   return vreinterpretq_s8_u64(vsetq_lane_u64(v, vdupq_n_u64(0), 0));
 }
 
@@ -48,52 +56,50 @@ struct Column {
   int8x16_t v[2];
 };
 
-// One column of eight channels, four rows side by side.
-EVQA_INLINE Column interleave(int8x16_t r0, int8x16_t r1, int8x16_t r2, int8x16_t r3) {
-  const int16x8_t upper = vreinterpretq_s16_s8(vzip1q_s8(r0, r1)), lower = vreinterpretq_s16_s8(vzip1q_s8(r2, r3));
+// Two rows of eight channels side by side, and two such pairs.
+EVQA_INLINE int16x8_t pair(int8x16_t upper, int8x16_t lower) { return vreinterpretq_s16_s8(vzip1q_s8(upper, lower)); }
+EVQA_INLINE Column column(int16x8_t upper, int16x8_t lower) {
   return {{vreinterpretq_s8_s16(vzip1q_s16(upper, lower)), vreinterpretq_s8_s16(vzip2q_s16(upper, lower))}};
 }
 
 struct DepthwiseStrip {
   const uint8_t* rows[5];
   ptrdiff_t pitch;
-  const int8_t* w;
-  int32_t start[kTile];
-  const float* scale;
+  const DepthwiseHead* head;
   Requant q;
   int n;  // channels
   int pixels;
   uint8_t* out[2];
 };
 
-// How a strip is requantised: by requant_magic, where it can be (kPlain too, or not); else by requant_any, for eight
-// channels or for a part of them.
-enum class Finish { kPlain, kMagic, kAny, kPart };
+// How a strip is requantised: by requant_exact, requant_room, requant_magic, requant_any; or, for fewer than eight
+// channels, as can be.
+enum class Finish { kExact, kRoom, kMagic, kAny, kPart };
 
 template <int kStride, int kOutRows, Finish kFinish>
 struct Depthwise8 {
   static constexpr int kSets = kStride == 2 ? kOutRows : 1;  // interleavings of a column
   static constexpr int kRead = kStride * (kOutRows - 1) + 3;
+  static constexpr bool kShifted = kStride == 1 && kOutRows == 2;
 
   // Copies, as stores to `out` might change what is elsewhere.
   const uint8_t* rows[kRead];
   uint8_t* out;
-  const int32_t* start;
+  const DepthwiseHead* head;
   int8x16_t w[3][2], lower[3][2];
-  float scale[kTile];
   Requant q;
-  ptrdiff_t in_pitch, out_pitch;
+  ptrdiff_t at, pitch, out_pitch;
   int n, pixels;
 
   EVQA_INLINE explicit Depthwise8(const DepthwiseStrip& s)
-      : out(s.out[0]), start(s.start), q(s.q), in_pitch(s.pitch), out_pitch(kOutRows == 2 ? s.out[1] - s.out[0] : 0),
+      : out(s.out[0]), head(s.head), q(s.q), at(0), pitch(s.pitch), out_pitch(kOutRows == 2 ? s.out[1] - s.out[0] : 0),
         n(s.n), pixels(s.pixels) {
-    memcpy(scale, s.scale, sizeof scale);
+    const int8_t* from = reinterpret_cast<const int8_t*>(s.head + 1);
     EVQA_UNROLL for (int r = 0; r < kRead; ++r) rows[r] = s.rows[r];
     EVQA_UNROLL for (int c = 0; c < 3; ++c) {
       EVQA_UNROLL for (int v = 0; v < 2; ++v) {
-        w[c][v] = vld1q_s8(s.w + (2 * c + v) * 16);
-        lower[c][v] = vreinterpretq_s8_u32(vshlq_n_u32(vreinterpretq_u32_s8(w[c][v]), 8));
+        w[c][v] = vld1q_s8(from + (2 * c + v) * 16);
+        if (kShifted) lower[c][v] = vld1q_s8(from + (2 * c + v) * 16 - 1);
       }
     }
   }
@@ -101,16 +107,11 @@ struct Depthwise8 {
   // The next column.
   EVQA_INLINE void read(Column (&to)[kSets]) {
     int8x16_t x[kRead];
-    EVQA_UNROLL for (int r = 0; r < kRead; ++r) {
-      x[r] = load_channels<kFinish == Finish::kPart>(rows[r], n);
-      rows[r] += in_pitch;
-    }
-    if (kStride == 1) {
-      to[0] = interleave(x[0], x[1], x[2], x[kRead - 1]);
-    } else {
-      EVQA_UNROLL for (int r = 0; r < kOutRows; ++r)
-        to[r] = interleave(x[2 * r], x[2 * r + 1], x[2 * r + 2], x[2 * r + 2]);
-    }
+    EVQA_UNROLL for (int r = 0; r < kRead; ++r) x[r] = load_channels<kFinish == Finish::kPart>(rows[r] + at, n);
+    at += pitch;
+    const int16x8_t first = pair(x[0], x[1]), second = pair(x[2], x[kRead > 3 ? 3 : 2]);
+    to[0] = column(first, second);
+    if (kSets == 2) to[kSets - 1] = column(second, pair(x[kRead - 1], x[kRead - 1]));
   }
 
   // The next output; reads the columns that the output before did not.
@@ -119,25 +120,32 @@ struct Depthwise8 {
     read(right);
     int32x4_t acc[kOutRows][2];
     EVQA_UNROLL for (int r = 0; r < kOutRows; ++r) {
-      const int32_t* from = opaque(start);
+      const int32_t* from = opaque(head->start);
       EVQA_UNROLL for (int v = 0; v < 2; ++v) {
-        const int8x16_t* k = kStride == 1 && r == 1 ? &lower[0][v] : &w[0][v];
+        const int8x16_t(&k)[3][2] = kShifted && r == 1 ? lower : w;
         const int set = kSets == 2 ? r : 0;
-        acc[r][v] = vdotq_s32(vld1q_s32(from + 4 * v), left[set].v[v], k[0]);
-        acc[r][v] = vdotq_s32(acc[r][v], middle[set].v[v], k[2]);
-        acc[r][v] = vdotq_s32(acc[r][v], right[set].v[v], k[4]);
+        acc[r][v] = vdotq_s32(vld1q_s32(from + 4 * v), left[set].v[v], k[0][v]);
+        acc[r][v] = vdotq_s32(acc[r][v], middle[set].v[v], k[1][v]);
+        acc[r][v] = vdotq_s32(acc[r][v], right[set].v[v], k[2][v]);
       }
     }
     if (kFinish == Finish::kPart) {
       Edge<kOutRows, kTile> edge;
-      requant_any<kOutRows, 2, false>(acc, scale, q, nullptr, 0, edge.out, kTile);
+      if (head->magic == kNoMagic)
+        requant_any<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, edge.out, kTile);
+      else
+        requant_magic<kOutRows, 2>(acc, head->scale, q, nullptr, 0, edge.out, kTile);
       edge.give(out, out_pitch, kOutRows, n);
     } else if (kFinish == Finish::kAny) {
-      requant_any<kOutRows, 2, false>(acc, scale, q, nullptr, 0, out, out_pitch);
+      requant_any<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, out, out_pitch);
+    } else if (kFinish == Finish::kMagic) {
+      requant_magic<kOutRows, 2>(acc, head->scale, q, nullptr, 0, out, out_pitch);
+    } else if (kFinish == Finish::kRoom) {
+      requant_room<kOutRows, false>(acc, head->scale, q, nullptr, out, out_pitch);
     } else {
-      requant_magic<kOutRows, 2, kFinish == Finish::kPlain>(acc, scale, q, nullptr, 0, out, out_pitch);
+      requant_exact<kOutRows>(acc, head->scale, head->shift, 0, out, out_pitch);
     }
-    out += in_pitch;
+    out += pitch;
   }
 
   EVQA_INLINE void run() {
@@ -170,36 +178,40 @@ void depthwise_strip_neondot(const DepthwiseStrip& s) {
   d.run();
 }
 
+// The usual case by itself, in assembler.
+template <>
+void depthwise_strip_neondot<1, 2, Finish::kExact>(const DepthwiseStrip& s) {
+  depthwise_pair(s.rows, s.pitch, s.head, s.pixels, s.out);
+}
+
 template <int kStride, int kOutRows>
 void depthwise_all_neondot(const DepthwiseArgs& a) {
   constexpr int kRead = kStride * (kOutRows - 1) + 3;
   // A strip of pixels stays in the first cache while its channels are gone through.
-  int strip = 24576 / (kRead * kStride * a.channels) / 6 * 6;
-  if (strip < 12) strip = 12;
+  const int most = 40960 / (kRead * kStride * a.channels), strips = 1 + (a.pixels - 1) / (most > 12 ? most : 12);
+  const int strip = (a.pixels + strips - 1) / strips;
   DepthwiseStrip s = {};
   s.pitch = a.pitch;
   s.q = requant_of(a);
+  const bool plain = !s.q.clamps(), even = !(s.q.zero & 1);
   for (int p = 0; p < a.pixels; p += strip) {
     s.pixels = least(strip, a.pixels - p);
-    const int8_t* packed = static_cast<const int8_t*>(a.packed);
-    for (int c = 0; c < a.channels; c += kTile, packed += kDepthwiseBytes) {
+    s.head = static_cast<const DepthwiseHead*>(a.packed);
+    for (int c = 0; c < a.channels; c += kTile) {
       for (int r = 0; r < kRead; ++r) s.rows[r] = a.rows[r] + p * kStride * s.pitch + c;
       for (int r = 0; r < kOutRows; ++r) s.out[r] = a.out[r] + p * s.pitch + c;
-      s.w = packed + kDepthwiseBound;
-      s.scale = a.scale + c;
       s.n = a.channels - c;
-      Magic magic = kNoMagic;
-      if (s.n >= kTile) magic = magic_of(magic_doubt(reinterpret_cast<const int32_t*>(packed), a.bias + c, s.scale));
-      for (int v = 0; v < kTile; v += 4)
-        vst1q_s32(s.start + v, vaddq_s32(vld1q_s32(a.bias + c + v), vdupq_n_s32(magic != kNoMagic ? kMagicBits : 0)));
       if (s.n < kTile)
         depthwise_strip_neondot<kStride, kOutRows, Finish::kPart>(s);
-      else if (magic == kNoMagic)
+      else if (s.head->magic == kNoMagic)
         depthwise_strip_neondot<kStride, kOutRows, Finish::kAny>(s);
-      else if (magic != kAllMagic || s.q.clamps() || (s.q.zero & 1))
+      else if (!plain || s.head->magic != kAllMagic)
         depthwise_strip_neondot<kStride, kOutRows, Finish::kMagic>(s);
+      else if (even && s.head->exact)
+        depthwise_strip_neondot<kStride, kOutRows, Finish::kExact>(s);
       else
-        depthwise_strip_neondot<kStride, kOutRows, Finish::kPlain>(s);
+        depthwise_strip_neondot<kStride, kOutRows, Finish::kRoom>(s);
+      s.head = reinterpret_cast<const DepthwiseHead*>(reinterpret_cast<const int8_t*>(s.head) + kDepthwiseBytes);
     }
   }
 }

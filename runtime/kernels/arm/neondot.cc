@@ -13,7 +13,7 @@ const Kernels kKernelsNeondot = {
     kTile, conv_packed_bytes, conv_pack, conv_8x8,
     kTile, depthwise_packed_bytes, depthwise_pack, depthwise_8,
     dense_8x8, head_lstm_cell, head_attend, head_affine, head_quantize, head_answer, head_place,
-    &kFloatNeon,
+    &kFloatNeon, conv_prepare, depthwise_prepare,
 };
 
 }  // namespace evqa

@@ -105,8 +105,8 @@ EVQA_INLINE Magic magic_of(const MagicDoubt& doubt) {
   return vmaxvq_u32(doubt.results) ? kMagicSums : kAllMagic;
 }
 
-// As requant_any, for sums that started at kMagicBits. kPlain also promises an even zero point, and kAllMagic.
-template <int kRows, int kVectors, bool kPlain>
+// As requant_any, for sums that started at kMagicBits.
+template <int kRows, int kVectors>
 EVQA_INLINE void requant_magic(const int32x4_t (&acc)[kRows][kVectors], const float* scale, const Requant& q,
                                const uint8_t* residual, ptrdiff_t residual_pitch, uint8_t* out, ptrdiff_t out_pitch) {
   float32x4_t y[kRows][kVectors];
@@ -118,25 +118,23 @@ EVQA_INLINE void requant_magic(const int32x4_t (&acc)[kRows][kVectors], const fl
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       y[r][v] = vmulq_f32(vsubq_f32(vreinterpretq_f32_s32(acc[r][v]), magic), s);
   }
-  if (!kPlain && residual) add_residual<kRows, kVectors>(y, q, residual, residual_pitch);
-  if (!kPlain) {
-    const float32x4_t most = vdupq_n_f32(kMagicRoom), least = vdupq_n_f32(-kMagicRoom);
-    EVQA_UNROLL for (int r = 0; r < kRows; ++r)
-      EVQA_UNROLL for (int v = 0; v < kVectors; ++v) y[r][v] = vminq_f32(vmaxq_f32(y[r][v], least), most);
-  }
+  if (residual) add_residual<kRows, kVectors>(y, q, residual, residual_pitch);
+  const float32x4_t most = vdupq_n_f32(kMagicRoom), least = vdupq_n_f32(-kMagicRoom);
+  EVQA_UNROLL for (int r = 0; r < kRows; ++r)
+    EVQA_UNROLL for (int v = 0; v < kVectors; ++v) y[r][v] = vminq_f32(vmaxq_f32(y[r][v], least), most);
   const float32x4_t back = vdupq_n_f32(kMagic + static_cast<float>(q.zero - (q.zero & 1)));
   EVQA_UNROLL for (int r = 0; r < kRows; ++r)
     EVQA_UNROLL for (int v = 0; v < kVectors; v += 2)
       n[r][v / 2] = vuzp1q_s16(vreinterpretq_s16_f32(vaddq_f32(y[r][v], back)),
                                vreinterpretq_s16_f32(vaddq_f32(y[r][v + 1], back)));
-  if (!kPlain && (q.zero & 1)) {
+  if (q.zero & 1) {
     const int16x8_t one = vdupq_n_s16(1);
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       EVQA_UNROLL for (int v = 0; v < kVectors / 2; ++v) n[r][v] = vaddq_s16(n[r][v], one);
   }
   EVQA_UNROLL for (int r = 0; r < kRows; ++r)
     EVQA_UNROLL for (int v = 0; v < kVectors / 2; ++v) b[r][v] = vqmovn_s16(n[r][v]);
-  clamp_store<kRows, kVectors, kPlain>(b, q, out, out_pitch);
+  clamp_store<kRows, kVectors, false>(b, q, out, out_pitch);
 }
 
 // Requantises kRows pixels from `pixel` on, of 8 channels from `channel` on, or as many of both as there are.
@@ -153,38 +151,10 @@ EVQA_INLINE void requant_tile(const int32x4_t (&acc)[kRows][2], const ConvArgs& 
   uint8_t* out = whole ? a.out + at : edge.out;
   const ptrdiff_t pitch = whole ? a.out_pixel : kTile;
   if (magic != kNoMagic)
-    requant_magic<kRows, 2, false>(acc, scale, q, residual, pitch, out, pitch);
+    requant_magic<kRows, 2>(acc, scale, q, residual, pitch, out, pitch);
   else
     requant_any<kRows, 2, false>(acc, scale, q, residual, pitch, out, pitch);
   if (!whole) edge.give(a.out + at, a.out_pixel, rows, n);
-}
-
-// Fills the starts of channels first .. last - 1. Packed tiles are `step` bytes apart and begin with their bounds;
-// fill(sums, bias, add) writes bias + add as the level likes it.
-template <class Fill>
-EVQA_INLINE void begin_magic(const ConvArgs& a, ptrdiff_t step, int first, int last, TileStart* starts, Fill fill) {
-  const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
-  MagicDoubt any = {vdupq_n_u32(0), vdupq_n_u32(0)};
-  const int8_t* w = packed;
-  for (int c = first; c < last; c += kTile, w += step) {  // most often there is no doubt about any tile
-    const MagicDoubt doubt = magic_doubt(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c);
-    any.sums = vorrq_u32(any.sums, doubt.sums);
-    any.results = vorrq_u32(any.results, doubt.results);
-  }
-  const Magic all = magic_of(any);
-  w = packed;
-  for (int c = first; c < last; c += kTile, w += step, ++starts) {
-    starts->magic = all;
-    if (all != kAllMagic)
-      starts->magic = magic_of(magic_doubt(reinterpret_cast<const int32_t*>(w), a.bias + c, a.scale + c));
-    fill(starts->sums, a.bias + c, starts->magic != kNoMagic ? kMagicBits : 0);
-  }
-  const bool plain = is_plain(a) && !(a.out_zero & 1);
-  for (int t = tiles(last - first) - 1, run = 0; t >= 0; --t) {
-    --starts;
-    run = plain && starts->magic == kAllMagic && first + (t + 1) * kTile <= a.channels ? run + 1 : 0;
-    starts->run = run;
-  }
 }
 
 }  // namespace

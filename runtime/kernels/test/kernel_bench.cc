@@ -41,7 +41,7 @@ struct Numbers {
   int32_t* bias = (int32_t*)bytes(8192);
   float* scale = (float*)bytes(8192);
   Numbers() {
-    for (int i = 0; i < 2048; ++i) bias[i] = i, scale[i] = 1e-3f;
+    for (int i = 0; i < 2048; ++i) bias[i] = i, scale[i] = 66.0f / 65536;  // about 1e-3, as models have them
   }
 };
 
@@ -54,6 +54,7 @@ void time_conv(const Kernels& k, const char* name, int pixels, int inputs, int o
   k.conv_pack(shape, outputs, (const int8_t*)w, packed);
   ConvArgs a = {shape, in, in_pixel, 700, pixels, packed, outputs, numbers.bias, numbers.scale, out, outputs, residual ? 3 : 0, 0, 255,
                 residual ? bytes((size_t)pixels * outputs) : nullptr, 0.5f, 3};
+  if (k.conv_prepare) k.conv_prepare(a, packed);
   const double ns = least([&] { k.conv(a); });
   const double macs = (double)pixels * inputs * outputs;
   printf("%-12s conv %-10s %4d pixels %4d -> %4d %9.1f ns %6.1f MAC/ns\n", k.name, name, pixels, inputs, outputs, ns, macs / ns);
@@ -67,6 +68,7 @@ void time_depthwise(const Kernels& k, int pixels, int channels, int stride, int 
   k.depthwise_pack(channels, (const int8_t*)w, packed);
   DepthwiseArgs a = {{in, in + row, in + 2 * row, in + 3 * row, in + 4 * row}, channels, channels, stride, pixels, out_rows,
                      {out, out + (size_t)pixels * channels}, packed, numbers.bias, numbers.scale, 0, 0, 255};
+  if (k.depthwise_prepare) k.depthwise_prepare(a, packed);
   const double ns = least([&] { k.depthwise(a); });
   const double macs = 9.0 * pixels * channels * out_rows;
   printf("%-12s depthwise stride %d %3d pixels %4d channels %d rows %9.1f ns %6.1f MAC/ns\n", k.name, stride, pixels,
