@@ -38,6 +38,10 @@ __attribute__((constructor)) void fill() {
 #ifdef EVQA_HAS_NEONI8MM
   add("neoni8mm", &kKernelsNeoni8mm, arm_has_dotprod() && arm_has_i8mm());
 #endif
+#elif defined(__arm__)
+#ifdef EVQA_HAS_NEON32
+  add("neon32", &kKernelsNeon32, arm32_has_neon());
+#endif
 #endif
 }
 
