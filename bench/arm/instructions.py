@@ -5,11 +5,12 @@ The encodings are those of the Arm Architecture Reference Manual (DDI 0487), cha
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 CLASSES = ("load", "store", "branch", "integer", "multiply", "dot", "matrix", "float", "vector")
-"""integer: of the general registers. multiply: of integer vectors. dot, matrix: sdot, smmla and the like. float: fused
-multiply-adds. vector: every other instruction of the vector and floating-point registers."""
+"""branch: with hints, barriers and system calls. integer: of the general registers. multiply: of integer vectors. dot,
+matrix: sdot, smmla and the like. float: fused multiply-adds. vector: every other one of vector and float registers."""
 
 
 class Kind(NamedTuple):
@@ -52,6 +53,7 @@ _FLOAT = (
 )
 
 
+@cache
 def classify(word: int) -> Kind:
     """The class of an instruction. Atomic read-modify-writes and prefetches count as loads or stores."""
     if word & 0x0A000000 == 0x08000000:

@@ -103,5 +103,6 @@ def _symbols(path: Path) -> tuple[list[int], list[str]]:
 
 def _short(name: str) -> str:
     """Without namespaces, parameters and what the compiler made of it; template arguments stay."""
-    name = re.sub(r"\(anonymous namespace\)::|\bevqa::|^void |\[clone .*\]|\((int|bool)\)", "", name)
-    return re.sub(r"\(.*$", "", name).strip()
+    name = re.sub(r"\(anonymous namespace\)::|\bevqa::|^void ", "", name)
+    name = re.sub(r"\(\w+\)(?=\d)", "", name)  # what kind of number a template argument is
+    return re.sub(r"\(.*$", "", name)

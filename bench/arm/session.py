@@ -60,19 +60,23 @@ class Bench:
     machine: Machine
     plugin: Path
     models: dict[str, CycleModel] = field(default_factory=dict)
+    started: set[str] = field(default_factory=set)
+    """Whose processes have been started."""
 
     def model(self, core: str) -> CycleModel:
         if core not in self.models:
             self.models[core] = CycleModel(core)
         return self.models[core]
 
-    def count(self, core: str, name: str, arguments: Sequence[str], syscall: int | None = None) -> list[counted.Region]:
-        """What ran when Python was run as `core`. Raises EdgeVQAError when it fails, with the end of what it said."""
+    def count(
+        self, core: str, name: str, arguments: Sequence[str], syscall: int | None = None
+    ) -> tuple[list[counted.Region], str]:
+        """What ran when Python was run as `core`, and what it printed. Raises EdgeVQAError when it fails."""
         out = self.folder / f"{name}.{core}.counted"
-        self.run(core, name, arguments, counted.argument(self.plugin, out, syscall))
+        printed = self.run(core, name, arguments, counted.argument(self.plugin, out, syscall))
         regions = counted.read_regions(out)
         out.unlink()
-        return regions
+        return regions, printed
 
     def run(self, core: str, name: str, arguments: Sequence[str], plugin: str | None = None) -> str:
         """What it printed."""
@@ -124,7 +128,7 @@ def measure_core(bench: Bench, core: str) -> tuple[dict[str, Any], list[dict[str
     found: dict[str, Any] = {}
     loops = []
     for name in (OURS, *bench.plan.peers):
-        regions = bench.count(core, name, ["-m", "bench.arm.worker", name, str(bench.folder), "regions"])
+        regions, _ = bench.count(core, name, ["-m", "bench.arm.worker", name, str(bench.folder), "regions"])
         said = json.loads((bench.folder / f"{name}.json").read_text(encoding="utf-8"))
         encoder, head = (counted.joined(r for r in regions if r.number == n) for n in (worker.ENCODER, worker.HEAD))
         parts = {"encoder": encoder, "head": head}
@@ -167,7 +171,7 @@ def _must_agree(name: str, core: str, found: Mapping[str, Any]) -> None:
 def measure_steps(bench: Bench, core: str, model: EvqaModel) -> list[dict[str, Any]]:
     """Cycles of each step of our encoder."""
     arguments = ["-m", "bench.arm.worker", OURS, str(bench.folder), "steps"]
-    regions = bench.count(core, OURS, arguments, counted.CLOCK_GETTIME)
+    regions, _ = bench.count(core, OURS, arguments, counted.CLOCK_GETTIME)
     said = json.loads((bench.folder / f"{OURS}.json").read_text(encoding="utf-8"))
     return step_table(regions, said["steps"], bench.model(core), model.file.convs)
 
@@ -175,8 +179,7 @@ def measure_steps(bench: Bench, core: str, model: EvqaModel) -> list[dict[str, A
 def measure_start(bench: Bench, core: str, model_path: Path) -> dict[str, Any]:
     """Instructions of whole processes, from their start to their end, and what they answered.
 
-    Each ran before, uncounted: Python's modules are compiled then. The picture is a JPEG that already has the
-    network's size, because the peers' programs resize nothing.
+    The picture is a JPEG that already has the network's size, because the peers' programs resize nothing.
     """
     picture = str(bench.folder / "ca_rot.jpg")
     ids = ",".join(str(i) for i in json.loads((bench.folder / "asked.json").read_text(encoding="utf-8"))[0][1])
@@ -185,9 +188,11 @@ def measure_start(bench: Bench, core: str, model_path: Path) -> dict[str, Any]:
         programs[name] = command(name, [str(bench.folder), picture, QUESTIONS[0], ids, "1"])[1:]
     found = {}
     for name, arguments in programs.items():
-        answer = bench.run(core, name, arguments).strip()
-        regions = bench.count(core, f"start-{name}", arguments)
-        found[name] = {"instructions": counted.joined(regions).instructions, "answer": answer}
+        if name not in bench.started:  # Python compiles modules the first time
+            bench.started.add(name)
+            bench.run(core, name, arguments)
+        regions, printed = bench.count(core, f"start-{name}", arguments)
+        found[name] = {"instructions": counted.joined(regions).instructions, "answer": printed.strip()}
     return found
 
 
