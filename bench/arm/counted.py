@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 from edge_vqa import EdgeVQAError
@@ -25,13 +26,21 @@ class Block:
     address: int
     words: tuple[int, ...]
 
+    def __hash__(self) -> int:  # of all words it would take most of the time of reading
+        return self.address
 
-@dataclass(frozen=True)
+
 class Region:
-    """What ran between two markers: how often each block."""
+    """What ran between two markers."""
 
-    number: int
-    times: dict[Block, int]
+    def __init__(self, number: int, times: dict[Block, int] | Callable[[], dict[Block, int]]) -> None:
+        """`times`: how often each block ran, or what reads it when it is asked for."""
+        self.number, self._given = number, times
+
+    @cached_property
+    def times(self) -> dict[Block, int]:
+        """How often each block ran."""
+        return self._given() if callable(self._given) else self._given
 
     @property
     def instructions(self) -> int:
@@ -89,19 +98,27 @@ def read_regions(path: Path) -> list[Region]:
 
     Raises EdgeVQAError when the program ended before the plugin could write.
     """
-    blocks: list[Block] = []
+    blocks: list[Block | str] = []
     regions: list[Region] = []
     with path.open(encoding="ascii") as lines:
         for line in lines:
-            kind, first, *rest = line.split()
-            if kind == "block":
-                blocks.append(Block(int(first, 16), tuple(int(word, 16) for word in rest)))
+            if line.startswith("block"):
+                blocks.append(line)
             else:
-                times: Counter[Block] = Counter()  # a block may have been translated several times
-                for entry in rest:
-                    number, count = entry.split(":")
-                    times[blocks[int(number)]] += int(count)
-                regions.append(Region(int(first), dict(times)))
+                regions.append(Region(int(line.split(None, 2)[1]), partial(_times, blocks, line)))
     if not regions or regions[-1].number != -1:
         raise EdgeVQAError(f"{path}: is not complete: the emulated program did not end as it should")
     return regions
+
+
+def _times(blocks: list[Block | str], line: str) -> dict[Block, int]:
+    """Of a region's line. Most blocks belong to regions that nobody asks for: they stay the lines that they were."""
+    times: Counter[Block] = Counter()  # a block may have been translated several times
+    for entry in line.split()[2:]:
+        number, count = (int(n) for n in entry.split(":"))
+        block = blocks[number]
+        if isinstance(block, str):
+            address, *words = (int(word, 16) for word in block.split()[1:])
+            block = blocks[number] = Block(address, tuple(words))
+        times[block] += count
+    return dict(times)
