@@ -39,16 +39,29 @@ def milliseconds(board: Board, cycles: float) -> tuple[float, float]:
     return cycles * low / board.ghz / 1e6, cycles * high / board.ghz / 1e6
 
 
-def estimates(result: Mapping[str, Any], contenders: Mapping[str, str]) -> list[list[str]]:
-    """A heading, and a row a board: milliseconds of an answer. `contenders`: name in the result -> heading."""
-    rows = [["", "core", *(f"{heading}, ms (estimated)" for heading in contenders.values())]]
+def estimates(result: Mapping[str, Any], names: Mapping[str, str]) -> list[list[str]]:
+    """A heading, and a row a board: milliseconds of an answer, ours and the best peer's. `names`: of contenders."""
+    with_peers = any(len(found) > 1 for found in result["cores"].values())
+    rows = [["", "core", f"{names['ours']}, ms (estimated)", *(["best peer, ms (estimated)"] if with_peers else [])]]
     for board in BOARDS:
         found = result["cores"].get(board.core)
         if found:
-            ranges = (milliseconds(board, found[name]["answer"]["cycles"]) for name in contenders if name in found)
-            cells = [f"{low:.1f} to {high:.1f}" for low, high in ranges]
+            cells = [_range(board, found["ours"])]
+            if with_peers:
+                best = best_peer(found, "answer")
+                cells.append(f"{_range(board, found[best])} ({names[best]})")
             rows.append([board.name, f"{proper(board.core)}, {board.ghz} GHz", *cells])
     return rows
+
+
+def best_peer(found: Mapping[str, Any], part: str) -> str:
+    """The one with fewest cycles for a part; there must be one."""
+    return min((name for name in found if name != "ours"), key=lambda name: float(found[name][part]["cycles"]))
+
+
+def _range(board: Board, contender: Mapping[str, Any]) -> str:
+    low, high = milliseconds(board, contender["answer"]["cycles"])
+    return f"{low:.1f} to {high:.1f}" if high < 20 else f"{low:.0f} to {high:.0f}"
 
 
 def proper(core: str) -> str:

@@ -87,7 +87,7 @@ class Symbols:
             self._tables[path] = _symbols(Path(path))
         begins, names = self._tables[path]
         at = bisect_right(begins, offset) - 1
-        return names[at] if at >= 0 else f"{Path(path).name}+{offset:#x}"
+        return names[at] if at >= 0 else f"{Path(path).name.split('.')[0]}+{offset:#x}"
 
 
 def _symbols(path: Path) -> tuple[list[int], list[str]]:

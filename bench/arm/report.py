@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ..peers.report import fill_block
-from .boards import estimates, proper
+from .boards import best_peer, estimates, proper
 
 NAMES = {
     "ours": "edge_vqa", "litert": "LiteRT", "onnxruntime-u8": "onnxruntime (u8)",
     "onnxruntime-s8": "onnxruntime (s8)", "onnxruntime": "onnxruntime",
 }  # fmt: skip
-PEERS = ("litert", "onnxruntime-u8", "onnxruntime-s8")
+SHOWN = 0.03
+"""Loops of functions with a smaller share of the cycles are in the JSON only."""
 
 Table = list[list[str]]
 
@@ -30,7 +31,7 @@ def contenders(result: Mapping[str, Any]) -> Table:
         for name, c in found.items():
             encoder, ratio = c["encoder"], ""
             if name == "ours" and len(found) > 1:
-                ratio = ", ".join(f"{best(found, part):.2f}" for part in ("encoder", "answer"))
+                ratio = ", ".join(f"{compared(found, part):.2f}" for part in ("encoder", "answer"))
             rows.append(
                 [
                     proper(core), NAMES[name], f"{encoder['instructions'] / 1e6:.1f}", f"{encoder['cycles'] / 1e6:.1f}",
@@ -41,10 +42,9 @@ def contenders(result: Mapping[str, Any]) -> Table:
     return rows
 
 
-def best(found: Mapping[str, Any], part: str) -> float:
+def compared(found: Mapping[str, Any], part: str) -> float:
     """The best peer's cycles over ours."""
-    least = min(c[part]["cycles"] for name, c in found.items() if name != "ours")
-    return float(least / found["ours"][part]["cycles"])
+    return float(found[best_peer(found, part)][part]["cycles"] / found["ours"][part]["cycles"])
 
 
 def starts(result: Mapping[str, Any]) -> Table:
@@ -53,17 +53,13 @@ def starts(result: Mapping[str, Any]) -> Table:
     if not measured:
         return []
     names = list(next(iter(measured.values())))
-    rows = [
-        [
-            "process start to answer, Minstr",
-            *(NAMES[name] for name in names),
-            *(["LiteRT / ours"] if "litert" in names else []),
-        ]
-    ]
+    peers = names[1:]
+    ratio_heading = ["best peer / ours"] if peers else []
+    rows = [["process start to answer, Minstr", *(NAMES[name] for name in names), *ratio_heading]]
     for core, found in measured.items():
-        count = {name: found[name]["instructions"] for name in names}
-        ratio = [f"{count['litert'] / count['ours']:.2f}"] if "litert" in names else []
-        rows.append([proper(core), *(f"{count[name] / 1e6:.0f}" for name in names), *ratio])
+        counts = [found[name]["instructions"] for name in names]
+        ratio = [f"{min(counts[1:]) / counts[0]:.2f}"] if peers else []
+        rows.append([proper(core), *(f"{count / 1e6:.0f}" for count in counts), *ratio])
     return rows
 
 
@@ -75,7 +71,7 @@ def kernels(result: Mapping[str, Any], contender: str | None = None) -> Table:
     for core, found in result["kernels"].items():
         most = max(found["limits"].values())
         for row in found["loops"]:
-            if contender in (None, row["contender"]):
+            if contender in (None, row["contender"]) and row["share"] >= SHOWN:
                 rows.append(
                     [
                         proper(core), NAMES[row["contender"]], row["function"], f"{row['share']:.0%}",
@@ -112,9 +108,8 @@ def steps(result: Mapping[str, Any]) -> Table:
 
 
 def boards(result: Mapping[str, Any]) -> Table:
-    """Estimated milliseconds of an answer on boards, ours and the peers' best."""
-    present: Mapping[str, Any] = next(iter(result["cores"].values()), {})
-    return estimates(result, {name: NAMES[name] for name in ("ours", *PEERS) if name in present})
+    """Estimated milliseconds of an answer on boards, ours and the best peer's."""
+    return estimates(result, NAMES)
 
 
 def notes(result: Mapping[str, Any]) -> list[str]:
@@ -124,14 +119,18 @@ def notes(result: Mapping[str, Any]) -> list[str]:
         f"{result['model']}, int8, {result['macs'] / 1e6:.1f} million multiply-accumulates (MACs) a picture; question: "
         f"{result['question']}",
     ]
-    for core, cell in result["cores"].items():
+    for name in next(iter(result["cores"].values())):
+        cells = {proper(core): contenders[name] for core, contenders in result["cores"].items()}
         about = []
-        for name, c in cell.items():
-            said = f"{NAMES[name]}: {c['detail']}"
-            if "agreement" in c:
-                said += f", our answer to {c['agreement']['same']} of {c['agreement']['questions']} questions"
-            about.append(said)
-        found.append(f"{proper(core)}: {'; '.join(about)}.")
+        for detail in dict.fromkeys(c["detail"] for c in cells.values()):
+            where = [core for core, c in cells.items() if c["detail"] == detail]
+            about.append(detail if len(where) == len(cells) else f"{detail} ({', '.join(where)})")
+        if name != "ours":
+            agreements = [c["agreement"] for c in cells.values()]
+            same, of = min(a["same"] for a in agreements), agreements[0]["questions"]
+            apart = max(a["largest_logit_difference"] for a in agreements)
+            about.append(f"our answer to {same} of {of} questions, logits at most {apart:.2f} from ours")
+        found.append(f"{NAMES[name]}: {'; '.join(about)}.")
     return found
 
 

@@ -18,6 +18,7 @@ from edge_vqa.model_file import find_model
 
 from ..peers.cold_start import ROOT, command
 from . import counted, worker
+from .boards import best_peer
 from .cycles import LLVM, CycleModel
 from .files import QUESTIONS, prepare_files
 from .kernels import inner_loops, limits
@@ -201,11 +202,11 @@ def ratios(cores: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     wanted = [(core, "encoder", f"a{core[8:]}") for core in CORES] + [("cortex-a76", "answer", "answer_a76")]
     found = {}
     for core, part, label in wanted:
-        cycles = {name: c[part]["cycles"] for name, c in cores.get(core, {}).items()}
-        ours = cycles.pop(OURS, None)
-        if ours and cycles:
-            best = min(cycles, key=lambda name: cycles[name])
-            found[label] = {"ratio": cycles[best] / ours, "best_peer": best}
+        contenders = cores.get(core, {})
+        if len(contenders) > 1:
+            best = best_peer(contenders, part)
+            ratio = contenders[best][part]["cycles"] / contenders[OURS][part]["cycles"]
+            found[label] = {"ratio": ratio, "best_peer": best}
     return found
 
 
