@@ -41,10 +41,10 @@ __attribute__((noinline)) void tile_4x8_general(const ConvArgs& a, const Sums& s
   const int n = a.channels - channel;
   const ptrdiff_t at = pixel * a.out_pixel + channel;
   const uint8_t* residual = a.residual ? a.residual + at : nullptr;
-  if (n >= kTile) return requant_rows<kRows, false>(acc, a.scale + channel, q, residual, a.out + at, a.out_pixel);
+  if (n >= kTile) return requant_rows<kRows>(acc, a.scale + channel, q, residual, a.out + at, a.out_pixel);
   Edge<kRows> edge;
   if (residual) edge.take(residual, a.out_pixel, n), residual = edge.residual;
-  requant_rows<kRows, false>(acc, a.scale + channel, q, residual, edge.out, kTile);
+  requant_rows<kRows>(acc, a.scale + channel, q, residual, edge.out, kTile);
   edge.give(a.out + at, a.out_pixel, n);
 }
 
@@ -53,15 +53,13 @@ template <int kRows>
 void block_4x8(const ConvArgs& a, int pixel, int groups, int first, int last) {
   const ptrdiff_t step = static_cast<ptrdiff_t>(a.shape.segments) * a.shape.segment_quads * kQuadBytes;
   const bool plain = is_plain(a);
-  const Requant q = requant_of(a);
+  const Plain constants(a.out_zero);
   for (int g = 0; g < groups; ++g, pixel += kRows) {
     Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
               static_cast<const int8_t*>(a.packed) + first / kTile * step, a.bias + first};
     for (int c = first; c < last; c += kTile, s.w += step, s.start += kTile) {
       if (plain && c + kTile <= a.channels) {
-        int32x4_t acc[kRows][2];
-        run_sums<kRows>(acc, s);
-        requant_rows<kRows, true>(acc, a.scale + c, q, nullptr, a.out + pixel * a.out_pixel + c, a.out_pixel);
+        run_plain<kRows>(s, a.scale + c, constants, a.out + pixel * a.out_pixel + c, a.out_pixel);
       } else {
         tile_4x8_general<kRows>(a, s, pixel, c);
       }

@@ -8,7 +8,7 @@
 // q8..q15 sums, two a row; q0 q1 weights; q4 q5 and q6 q7 products, q2 and q3 inputs of even and odd rows.
 #pragma once
 
-#include "common_neon32.h"
+#include "requant_neon32.h"
 
 namespace evqa {
 namespace {
@@ -64,22 +64,44 @@ struct Sums {
       "add %[p0], %[p0], %[skip]\nadd %[p1], %[p1], %[skip]\nadd %[p2], %[p2], %[skip]\nadd %[p3], %[p3], %[skip]\n" \
       "subs %[segments], %[segments], #1\nbne 1b\n" \
       EVQA_REST##R \
-      : "=w"(q8), "=w"(q9), "=w"(q10), "=w"(q11), "=w"(q12), "=w"(q13), "=w"(q14), "=w"(q15), [p0] "+r"(p0), \
-        [p1] "+r"(p1), [p2] "+r"(p2), [p3] "+r"(p3), [w] "+r"(w), [segments] "+r"(segments), [count] "=&r"(count) \
-      : [start] "r"(s.start), [quads] "r"(s.quads), [skip] "r"(skip) \
+      : "=w"(q8), "=w"(q9), "=w"(q10), "=w"(q11), "=w"(q12), "=w"(q13), "=w"(q14), "=w"(q15), [p0] "+r"(at.p0), \
+        [p1] "+r"(at.p1), [p2] "+r"(at.p2), [p3] "+r"(at.p3), [w] "+r"(at.w), [segments] "+r"(at.segments), \
+        [count] "=&r"(at.count) \
+      : [start] "r"(s.start), [quads] "r"(s.quads), [skip] "r"(at.skip) \
       : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory")
 #define EVQA_SUM_REGISTER(n) register int32x4_t q##n __asm__("q" #n)
+#define EVQA_SUM_REGISTERS \
+  EVQA_SUM_REGISTER(8); EVQA_SUM_REGISTER(9); EVQA_SUM_REGISTER(10); EVQA_SUM_REGISTER(11); \
+  EVQA_SUM_REGISTER(12); EVQA_SUM_REGISTER(13); EVQA_SUM_REGISTER(14); EVQA_SUM_REGISTER(15)
+
+#define EVQA_PLAIN1(step) step(8, 9, 16, 17)
+#define EVQA_PLAIN2(step) EVQA_PLAIN1(step) step(10, 11, 20, 21)
+#define EVQA_PLAIN3(step) EVQA_PLAIN2(step) step(12, 13, 24, 25)
+#define EVQA_PLAIN4(step) EVQA_PLAIN3(step) step(14, 15, 28, 29)
+#define EVQA_STORE_PLAIN(R) \
+  __asm__ volatile( \
+      EVQA_Q_CONSTANTS EVQA_Q_ROWS(EVQA_PLAIN##R) \
+      : "+w"(q8), "+w"(q9), "+w"(q10), "+w"(q11), "+w"(q12), "+w"(q13), "+w"(q14), "+w"(q15), [out] "+r"(out) \
+      : [scale] "r"(scale), [plain] "r"(&plain), [pitch] "r"(pitch) \
+      : "q0", "q1", "q2", "q3", "memory")
 // clang-format on
+
+struct Walk {
+  const uint8_t *p0, *p1, *p2, *p3;
+  const int8_t* w;
+  ptrdiff_t skip;
+  int segments, count;
+
+  explicit EVQA_INLINE Walk(const Sums& s)
+      : p0(s.in), p1(p0 + s.in_pixel), p2(p1 + s.in_pixel), p3(p2 + s.in_pixel), w(s.w),
+        skip(s.in_segment - 4 * s.quads), segments(s.segments), count(0) {}
+};
 
 // acc[row][half of the tile's channels].
 template <int kRows>
 EVQA_INLINE void run_sums(int32x4_t (&acc)[kRows][2], const Sums& s) {
-  const uint8_t *p0 = s.in, *p1 = p0 + s.in_pixel, *p2 = p1 + s.in_pixel, *p3 = p2 + s.in_pixel;
-  const int8_t* w = s.w;
-  const ptrdiff_t skip = s.in_segment - 4 * s.quads;
-  int segments = s.segments, count;
-  EVQA_SUM_REGISTER(8); EVQA_SUM_REGISTER(9); EVQA_SUM_REGISTER(10); EVQA_SUM_REGISTER(11);
-  EVQA_SUM_REGISTER(12); EVQA_SUM_REGISTER(13); EVQA_SUM_REGISTER(14); EVQA_SUM_REGISTER(15);
+  Walk at(s);
+  EVQA_SUM_REGISTERS;
   switch (kRows) {
     case 1: EVQA_RUN_SUMS(1); break;
     case 2: EVQA_RUN_SUMS(2); break;
@@ -90,6 +112,19 @@ EVQA_INLINE void run_sums(int32x4_t (&acc)[kRows][2], const Sums& s) {
   EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
     acc[r][0] = all[r][0];
     acc[r][1] = all[r][1];
+  }
+}
+
+// The sums' bytes, of eight channels, to `out`.
+template <int kRows>
+EVQA_INLINE void run_plain(const Sums& s, const float* scale, const Plain& plain, uint8_t* out, ptrdiff_t pitch) {
+  Walk at(s);
+  EVQA_SUM_REGISTERS;
+  switch (kRows) {
+    case 1: EVQA_RUN_SUMS(1); EVQA_STORE_PLAIN(1); break;
+    case 2: EVQA_RUN_SUMS(2); EVQA_STORE_PLAIN(2); break;
+    case 3: EVQA_RUN_SUMS(3); EVQA_STORE_PLAIN(3); break;
+    default: EVQA_RUN_SUMS(4); EVQA_STORE_PLAIN(4); break;
   }
 }
 
