@@ -21,8 +21,12 @@ LLVM = 19
 """Its models change from release to release, and with them every figure."""
 
 MODELS = {"cortex-a53": "cortex-a53", "cortex-a72": "cortex-a72", "cortex-a76": "neoverse-n1", "i8mm": "neoverse-n2"}
-"""Core -> LLVM's name of the model. It has none of its own for Cortex-A76 and takes the Cortex-A57's; Neoverse N1 is
-the same core made for servers."""
+"""Core -> LLVM's name of the model. For Cortex-A76 it has none and takes Cortex-A57's; Neoverse N1 is the same core
+made for servers. Cortex-A72 is modelled as Cortex-A57, its predecessor, whatever name one gives."""
+
+SECOND_MODELS = {"cortex-a53": "cortex-a55"}
+"""Models to see by how far a figure depends on the model: Cortex-A55 is Cortex-A53's successor, also in order, and LLVM
+describes it in more detail, after Arm's own guide."""
 
 COVERED = 0.995
 """Share of a region's instructions whose blocks are scheduled; the others are taken to run at their average."""
@@ -38,8 +42,9 @@ class CycleModel:
     Raises EdgeVQAError when LLVM's tools are missing.
     """
 
-    def __init__(self, core: str) -> None:
-        self.core, self.name = core, MODELS[core]
+    def __init__(self, core: str, name: str | None = None) -> None:
+        """`name`: LLVM's, instead of the one in MODELS."""
+        self.core, self.name = core, name or MODELS[core]
         self._cycles: dict[tuple[int, ...], float] = {}
         for tool in ("llvm-mc", "llvm-mca"):
             _tool(tool)

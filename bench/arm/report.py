@@ -118,6 +118,7 @@ def notes(result: Mapping[str, Any]) -> list[str]:
         f"Modelled, not measured: llvm-mca {result['llvm']}, qemu {result['qemu']}, {result['date']}. One thread.",
         f"{result['model']}, int8, {result['macs'] / 1e6:.1f} million multiply-accumulates (MACs) a picture; question: "
         f"{result['question']}",
+        *(second_model(core, found) for core, found in result["cores"].items() if "second_model" in _encoder(found)),
     ]
     for name in next(iter(result["cores"].values())):
         cells = {proper(core): contenders[name] for core, contenders in result["cores"].items()}
@@ -132,6 +133,22 @@ def notes(result: Mapping[str, Any]) -> list[str]:
             about.append(f"our answer to {same} of {of} questions, logits at most {apart:.2f} from ours")
         found.append(f"{NAMES[name]}: {'; '.join(about)}.")
     return found
+
+
+def second_model(core: str, found: Mapping[str, Any]) -> str:
+    """How far the comparison depends on which of LLVM's models stands for a core."""
+    cycles = {name: c["encoder"]["second_model"]["cycles"] for name, c in found.items()}
+    ours = cycles.pop("ours")
+    said = f"{ours / 1e6:.1f} Mcycles"
+    if cycles:
+        best = min(cycles, key=lambda name: float(cycles[name]))
+        said += f", {NAMES[best]} {cycles[best] / 1e6:.1f}, best peer / ours {cycles[best] / ours:.2f}"
+    model = proper(_encoder(found)["second_model"]["name"])
+    return f"{proper(core)}'s encoder by LLVM's model of {model}: edge_vqa {said}."
+
+
+def _encoder(found: Mapping[str, Any]) -> Any:
+    return found["ours"]["encoder"]
 
 
 def as_plain(table: Table) -> str:

@@ -19,7 +19,7 @@ from edge_vqa.model_file import find_model
 from ..peers.cold_start import ROOT, command
 from . import counted, worker
 from .boards import best_peer
-from .cycles import LLVM, CycleModel
+from .cycles import LLVM, SECOND_MODELS, CycleModel
 from .files import QUESTIONS, prepare_files
 from .kernels import inner_loops, limits
 from .machine import Machine, prepare
@@ -64,10 +64,11 @@ class Bench:
     started: set[str] = field(default_factory=set)
     """Whose processes have been started."""
 
-    def model(self, core: str) -> CycleModel:
-        if core not in self.models:
-            self.models[core] = CycleModel(core)
-        return self.models[core]
+    def model(self, core: str, name: str | None = None) -> CycleModel:
+        key = f"{core} {name}"
+        if key not in self.models:
+            self.models[key] = CycleModel(core, name)
+        return self.models[key]
 
     def count(
         self, core: str, name: str, arguments: Sequence[str], syscall: int | None = None
@@ -137,6 +138,9 @@ def measure_core(bench: Bench, core: str) -> tuple[dict[str, Any], list[dict[str
         found[name]["answer"] = {
             key: found[name]["encoder"][key] + found[name]["head"][key] for key in ("instructions", "macs", "cycles")
         }
+        if core in SECOND_MODELS:
+            second = bench.model(core, SECOND_MODELS[core])
+            found[name]["encoder"]["second_model"] = {"name": second.name, "cycles": second.cycles(encoder)}
         loops += inner_loops(name, counted.joined(parts.values()), bench.model(core), said["maps"])
         if name == OURS:
             wanted = said["logits"]

@@ -297,6 +297,13 @@ def test_an_earlier_result_fills_documents(result: dict, tmp_path: Path, capsys:
     assert "| Raspberry Pi 5 | Cortex-A76, 2.4 GHz | 5.1 to 5.3 | 9.6 to 9.9 (onnxruntime (u8)) |" in pi.read_text()
 
 
+def test_a_second_model_has_its_own_best_peer(result: dict) -> None:
+    for name, found in (("ours", 10e6), ("litert", 15e6), ("onnxruntime-u8", 14e6)):
+        result["cores"]["cortex-a53"][name]["encoder"]["second_model"] = {"name": "cortex-a55", "cycles": found}
+    said = "Cortex-A53's encoder by LLVM's model of Cortex-A55: edge_vqa 10.0 Mcycles, onnxruntime (u8) 14.0, best peer"
+    assert f"{said} / ours 1.40." in report.notes(result)
+
+
 def test_a_document_without_a_block_is_an_error(result: dict, tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("nothing")
     with pytest.raises(ValueError, match="<!-- pi -->"):
