@@ -66,8 +66,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Raises EdgeVQAError, OSError."""
-    from .engine import unpack_wheel
-
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         plan = Plan(options.library, model=options.model, cores=options.cores)
@@ -77,6 +75,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         if options.library:
             plan.library = options.library.resolve(strict=True)
         else:
+            from .engine import unpack_wheel  # building takes packages that measuring does not
+
             plan.library, plan.package = unpack_wheel(options.wheel, folder)
         return run(plan, folder)
 

@@ -33,6 +33,52 @@ CALIBRATION = {"cortex-a53": (1.06, 1.64), "cortex-a72": (1.5, 2.0), "cortex-a76
 A76: Pi 5)."""
 
 
+class Published(NamedTuple):
+    """Milliseconds of MobileNetV2 1.0 at 224 x 224 in int8, with XNNPACK on all cores of a board."""
+
+    board: str
+    core: str
+    ghz: float
+    threads: int
+    ms: float
+
+
+PUBLISHED = (
+    Published("Raspberry Pi 4, 64 bits", "cortex-a72", 1.5, 4, 17.0),
+    Published("Raspberry Pi 3B+, 32 bits", "cortex-a53", 1.4, 4, 30.0),
+)
+"""Of XNNPACK's README, "Raspberry Pi", measured by its authors in February 2022."""
+
+PUBLISHED_MACS = 300.8e6
+"""Multiply-accumulates of that network."""
+
+
+def most_cycles(published: Published) -> float:
+    """What one thread needed at most: all cores' cycles, as if sharing the work had cost nothing."""
+    return published.ms / 1e3 * published.threads * published.ghz * 1e9
+
+
+def published_check(result: Mapping[str, Any]) -> list[list[str]]:
+    """A heading, and a row a published time of XNNPACK: LiteRT's modelled encoder, for as many products, beside it."""
+    rows = [
+        [
+            "",
+            "published, ms",
+            "threads",
+            "Mcycles of one thread, at most",
+            "modelled Mcycles",
+            "board / modelled, at most",
+        ]
+    ]
+    for published in PUBLISHED:
+        litert = result["cores"].get(published.core, {}).get("litert")
+        if litert:
+            modelled, most = litert["encoder"]["cycles"] * PUBLISHED_MACS / result["macs"], most_cycles(published)
+            cells = [f"{published.ms:.0f}", str(published.threads), f"{most / 1e6:.0f}", f"{modelled / 1e6:.0f}"]
+            rows.append([published.board, *cells, f"{most / modelled:.2f}"])
+    return rows
+
+
 def milliseconds(board: Board, cycles: float) -> tuple[float, float]:
     """The estimate's range."""
     low, high = CALIBRATION[board.core]

@@ -6,23 +6,25 @@ import zipfile
 from pathlib import Path
 
 from edge_vqa import EdgeVQAError
+from wheels import build
+
+PLATFORM = "aarch64"
 
 
 def unpack_wheel(wheel: Path | None, folder: Path) -> tuple[Path, Path]:
-    """The library and the package's folder of a wheel for aarch64; without one, it is built with its symbols.
+    """The library and the package's folder of a wheel for aarch64, unpacked into `folder`.
 
-    Raises EdgeVQAError when it cannot be built, or holds no engine.
+    Without one it is built as for a release, but keeps its functions' names. Raises EdgeVQAError when it cannot be
+    built, or holds no engine.
     """
     target = folder / "wheel"
+    wheel = wheel or build([PLATFORM], folder, symbols=True)[0]
     try:
-        zipfile.ZipFile(wheel or _build(folder)).extractall(target)
+        with zipfile.ZipFile(wheel) as packed:
+            packed.extractall(target)
     except zipfile.BadZipFile as error:
         raise EdgeVQAError(f"{wheel}: is no wheel ({error})") from error
-    library = next(target.glob("edge_vqa/_native/libedge_vqa.so"), None)
-    if library is None:
+    library = target / "edge_vqa" / "_native" / "libedge_vqa.so"
+    if not library.is_file():
         raise EdgeVQAError(f"{wheel}: holds no engine")
     return library, target
-
-
-def _build(folder: Path) -> Path:
-    raise EdgeVQAError("say --library or --wheel")

@@ -31,6 +31,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         axes.tick_params("x", rotation=30, labelsize=8)
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
+        axes.margins(y=0.12)  # room for the labels
     figure.suptitle("One answer, int8, one thread; orange: the question's part")
     figure.savefig(path, dpi=100)
     plt.close(figure)

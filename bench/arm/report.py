@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..peers.report import fill_block
-from .boards import best_peer, estimates, proper
+from .boards import best_peer, estimates, proper, published_check
 
 NAMES = {
     "ours": "edge_vqa", "litert": "LiteRT", "onnxruntime-u8": "onnxruntime (u8)",
@@ -188,6 +188,7 @@ def blocks(result: Mapping[str, Any]) -> dict[str, str]:
         "arm-start": as_markdown(starts(result)) if starts(result) else "",
         "arm-kernels": f"{as_markdown(kernels(result))}\n\n{core_limits(result)}",
         "arm-steps": f"```\n{as_plain(steps(result))}\n```",
+        "arm-check": as_markdown(published_check(result)),
         "pi": as_markdown(boards(result)),
     }
 

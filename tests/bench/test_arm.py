@@ -314,6 +314,12 @@ def test_an_estimate_is_cycles_by_clock_times_the_boards_range() -> None:
     assert boards.milliseconds(boards.Board("x", "cortex-a72", 1.5), 30e6) == pytest.approx((30.0, 40.0))
 
 
+def test_what_a_published_time_with_four_threads_says_about_one(result: dict) -> None:
+    found = {row[0]: row[1:] for row in boards.published_check({**result, "macs": boards.PUBLISHED_MACS})}
+    # 17 ms at 1.5 GHz are 25.5 million cycles on each of four cores.
+    assert found["Raspberry Pi 4, 64 bits"] == ["17", "4", "102", "18", "5.67"]
+
+
 def test_answers_are_compared_without_the_place_for_none() -> None:
     found = session.agreement([[1.0, 2.0, 9.0], [3.0, 0.0, 9.0]], [[1.0, 2.5, 0.0], [0.0, 3.0, 0.0]])
     assert found == {"same": 1, "questions": 2, "largest_logit_difference": 3.0}
