@@ -1,0 +1,35 @@
+"""The platforms that there are wheels for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Platform:
+    """`target` and `flags` are the compiler's, `machine` is what `uname -m` says there and pip's name of it.
+
+    `tag` is the platform that the wheel is made for; auditwheel may find that it runs on older ones, too.
+    """
+
+    target: str
+    machine: str
+    tag: str
+    flags: str = ""
+
+
+_GLIBC = "2.17"
+"""The oldest that Zig knows, and that of manylinux2014; the engine needs nothing newer."""
+
+_ARMV7 = "-mcpu=generic+v7a-neon-d32"
+"""The least that Debian's and Raspberry Pi OS's armhf run on Arm v7 (VFPv3-D16). NEON is used where the processor has
+it. Zig's armhf would have NEON everywhere."""
+
+PLATFORMS = {
+    "aarch64": Platform(f"aarch64-linux-gnu.{_GLIBC}", "aarch64", "manylinux_2_17_aarch64"),
+    "x86_64": Platform(f"x86_64-linux-gnu.{_GLIBC}", "x86_64", "manylinux_2_17_x86_64"),
+    "armv7l": Platform(f"arm-linux-gnueabihf.{_GLIBC}", "armv7l", "manylinux_2_17_armv7l", _ARMV7),
+    "musl-aarch64": Platform("aarch64-linux-musl", "aarch64", "musllinux_1_2_aarch64"),
+    "musl-x86_64": Platform("x86_64-linux-musl", "x86_64", "musllinux_1_2_x86_64"),
+    "musl-armv7l": Platform("arm-linux-musleabihf", "armv7l", "musllinux_1_2_armv7l", _ARMV7),
+}
