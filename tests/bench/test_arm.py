@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from native_library import needs_native
 from tiny_model import make_model
 
 from bench.arm import __main__ as command
@@ -336,6 +337,37 @@ def test_signed_activations_are_the_same_numbers(tmp_path: Path) -> None:
     assert signed.get_inputs()[0].type == "tensor(int8)"
     found = signed.run(None, {"pixels": (pixels ^ 128).view(np.int8)})[0]
     assert np.abs(found - unsigned).max() <= 1.01 * model.file.sizes.features_scale  # one step of rounding
+
+
+@needs_native
+@pytest.mark.parametrize("peer", session.PEERS)
+def test_contenders_in_the_machine_do_the_same_work(peer: str, tmp_path: Path) -> None:
+    # Here without a machine: nobody sees the markers, and the processor is this one.
+    pytest.importorskip("onnxruntime"), pytest.importorskip("onnx"), pytest.importorskip("ai_edge_litert")
+    files.prepare_files(make_model(tmp_path / "m.evqa", "mobile-attention"), tmp_path, peers=True)
+    found = {}
+    for name in (session.OURS, peer):
+        worker.main(name, tmp_path, "regions")
+        found[name] = json.loads((tmp_path / f"{name}.json").read_text())["logits"]
+    agreed = session.agreement(found[session.OURS], found[peer])
+    spread = max(max(row) - min(row) for row in found[session.OURS])
+    assert agreed["questions"] == 10 and agreed["largest_logit_difference"] < 0.02 * spread
+
+
+@needs_native
+def test_our_steps_are_those_of_the_engines_profile(tmp_path: Path) -> None:
+    model = files.prepare_files(make_model(tmp_path / "m.evqa", "mobile-attention"), tmp_path, peers=False)
+    worker.main(session.OURS, tmp_path, "steps")
+    steps = json.loads((tmp_path / "ours.json").read_text())["steps"]
+    assert sum(step["macs"] for step in steps) == session.macs(model)
+
+
+def test_a_wheel_without_an_engine_is_an_error(tmp_path: Path) -> None:
+    unpack = pytest.importorskip("bench.arm.engine").unpack_wheel
+    for content, complaint in ((b"no zip", "is no wheel"), (b"PK\5\6" + bytes(18), "holds no engine")):
+        (tmp_path / "a.whl").write_bytes(content)
+        with pytest.raises(EdgeVQAError, match=complaint):
+            unpack(tmp_path / "a.whl", tmp_path)
 
 
 def test_without_llvm_one_line_says_so(monkeypatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
