@@ -5,7 +5,7 @@ all of them, against the oldest C library that has Python 3.9 wheels at all.
 """
 
 from .building import build
-from .check import WheelError, check
+from .checks import WheelError, check
 from .platforms import PLATFORMS
 
 __all__ = ["PLATFORMS", "WheelError", "build", "check"]

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from .building import build
-from .check import WheelError, check
+from .checks import WheelError, check
 from .platforms import PLATFORMS
 
 

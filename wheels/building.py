@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .check import INSTALL, WheelError, check, need_auditwheel
+from .checks import INSTALL, WheelError, check, need_auditwheel
 from .compiler import compiler, find_zig
 from .platforms import PLATFORMS, Platform
 
@@ -64,12 +64,10 @@ class _Backend:
     def __init__(self, log: Path, environment: dict[str, str]) -> None:
         self.log, self.environment = log, environment
 
-    def run(
-        self, command: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
-    ) -> None:
+    def run(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
         with self.log.open("a") as log:
             variables = {**self.environment, **(extra_environ or {})}
-            subprocess.run(command, cwd=cwd, env=variables, check=True, stdout=log, stderr=subprocess.STDOUT)
+            subprocess.run(cmd, cwd=cwd, env=variables, check=True, stdout=log, stderr=subprocess.STDOUT)
 
 
 def _build(

@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from .check import INSTALL, WheelError
+from .checks import INSTALL, WheelError
 from .platforms import Platform
 
 _CALLERS_OWN = (
