@@ -55,8 +55,8 @@ void block_4x8(const ConvArgs& a, int pixel, int groups, int first, int last) {
   const bool plain = is_plain(a);
   const Plain constants(a.out_zero);
   for (int g = 0; g < groups; ++g, pixel += kRows) {
-    Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
-              static_cast<const int8_t*>(a.packed) + first / kTile * step, a.bias + first};
+    Sums s = {a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment - 4 * a.shape.segment_quads, a.shape.segments,
+              a.shape.segment_quads, static_cast<const int8_t*>(a.packed) + first / kTile * step, a.bias + first};
     for (int c = first; c < last; c += kTile, s.w += step, s.start += kTile) {
       if (plain && c + kTile <= a.channels) {
         run_plain<kRows>(s, a.scale + c, constants, a.out + pixel * a.out_pixel + c, a.out_pixel);

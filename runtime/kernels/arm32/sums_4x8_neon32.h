@@ -13,13 +13,16 @@
 namespace evqa {
 namespace {
 
+// What the loop reads for itself: as operands, compilers would move all of it about for every tile.
 struct Sums {
   const uint8_t* in;
-  ptrdiff_t in_pixel, in_segment;
+  ptrdiff_t in_pixel;
+  ptrdiff_t skip;        // from the end of a row's run to its next one
   int segments, quads;
   const int8_t* w;
   const int32_t* start;  // what a row's sums begin with
 };
+static_assert(offsetof(Sums, start) == 24);
 
 // clang-format off
 #define EVQA_MUL(t0, t1, k) "vmull.s8 q" #t0 ", d0, d" #k "\nvmull.s8 q" #t1 ", d2, d" #k "\n"
@@ -56,23 +59,28 @@ struct Sums {
 
 #define EVQA_RUN_SUMS(R) \
   __asm__ volatile( \
-      "vld1.32 {d16-d19}, [%[start]]\n" EVQA_FIRST##R \
-      "1:\nmov %[count], %[quads]\n" \
+      "ldr %[p0], [%[s]]\nldr %[count], [%[s], #4]\nldr %[p3], [%[s], #24]\nldr %[w], [%[s], #20]\n" \
+      "ldr %[segments], [%[s], #12]\n" \
+      "vld1.32 {d16-d19}, [%[p3]]\n" \
+      "add %[p1], %[p0], %[count]\nadd %[p2], %[p1], %[count]\nadd %[p3], %[p2], %[count]\n" \
+      EVQA_FIRST##R \
+      "1:\nldr %[count], [%[s], #16]\n" \
       "2:\nvld1.8 {d0-d3}, [%[w]]!\nsubs %[count], %[count], #1\n" \
       EVQA_LOOP##R \
       "bne 2b\n" \
-      "add %[p0], %[p0], %[skip]\nadd %[p1], %[p1], %[skip]\nadd %[p2], %[p2], %[skip]\nadd %[p3], %[p3], %[skip]\n" \
-      "subs %[segments], %[segments], #1\nbne 1b\n" \
+      "ldr %[count], [%[s], #8]\nsubs %[segments], %[segments], #1\n" \
+      "add %[p0], %[p0], %[count]\nadd %[p1], %[p1], %[count]\nadd %[p2], %[p2], %[count]\nadd %[p3], %[p3], %[count]\n" \
+      "bne 1b\n" \
       EVQA_REST##R \
-      : "=w"(q8), "=w"(q9), "=w"(q10), "=w"(q11), "=w"(q12), "=w"(q13), "=w"(q14), "=w"(q15), [p0] "+r"(at.p0), \
-        [p1] "+r"(at.p1), [p2] "+r"(at.p2), [p3] "+r"(at.p3), [w] "+r"(at.w), [segments] "+r"(at.segments), \
-        [count] "=&r"(at.count) \
-      : [start] "r"(s.start), [quads] "r"(s.quads), [skip] "r"(at.skip) \
+      : "=w"(q8), "=w"(q9), "=w"(q10), "=w"(q11), "=w"(q12), "=w"(q13), "=w"(q14), "=w"(q15), [p0] "=&r"(p0), \
+        [p1] "=&r"(p1), [p2] "=&r"(p2), [p3] "=&r"(p3), [w] "=&r"(w), [segments] "=&r"(segments), [count] "=&r"(count) \
+      : [s] "r"(&s) \
       : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory")
 #define EVQA_SUM_REGISTER(n) register int32x4_t q##n __asm__("q" #n)
 #define EVQA_SUM_REGISTERS \
   EVQA_SUM_REGISTER(8); EVQA_SUM_REGISTER(9); EVQA_SUM_REGISTER(10); EVQA_SUM_REGISTER(11); \
-  EVQA_SUM_REGISTER(12); EVQA_SUM_REGISTER(13); EVQA_SUM_REGISTER(14); EVQA_SUM_REGISTER(15)
+  EVQA_SUM_REGISTER(12); EVQA_SUM_REGISTER(13); EVQA_SUM_REGISTER(14); EVQA_SUM_REGISTER(15); \
+  uint32_t p0, p1, p2, p3, w, segments, count  // the loop's own
 
 #define EVQA_PLAIN1(step) step(8, 9, 16, 17)
 #define EVQA_PLAIN2(step) EVQA_PLAIN1(step) step(10, 11, 20, 21)
@@ -86,21 +94,9 @@ struct Sums {
       : "q0", "q1", "q2", "q3", "memory")
 // clang-format on
 
-struct Walk {
-  const uint8_t *p0, *p1, *p2, *p3;
-  const int8_t* w;
-  ptrdiff_t skip;
-  int segments, count;
-
-  explicit EVQA_INLINE Walk(const Sums& s)
-      : p0(s.in), p1(p0 + s.in_pixel), p2(p1 + s.in_pixel), p3(p2 + s.in_pixel), w(s.w),
-        skip(s.in_segment - 4 * s.quads), segments(s.segments), count(0) {}
-};
-
 // acc[row][half of the tile's channels].
 template <int kRows>
 EVQA_INLINE void run_sums(int32x4_t (&acc)[kRows][2], const Sums& s) {
-  Walk at(s);
   EVQA_SUM_REGISTERS;
   switch (kRows) {
     case 1: EVQA_RUN_SUMS(1); break;
@@ -118,7 +114,6 @@ EVQA_INLINE void run_sums(int32x4_t (&acc)[kRows][2], const Sums& s) {
 // The sums' bytes, of eight channels, to `out`.
 template <int kRows>
 EVQA_INLINE void run_plain(const Sums& s, const float* scale, const Plain& plain, uint8_t* out, ptrdiff_t pitch) {
-  Walk at(s);
   EVQA_SUM_REGISTERS;
   switch (kRows) {
     case 1: EVQA_RUN_SUMS(1); EVQA_STORE_PLAIN(1); break;
