@@ -5,6 +5,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include "../kernels/x86/features.h"
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #elif defined(EVQA_HAS_NEON32)
@@ -71,8 +73,7 @@ constexpr RowKernels kPlain = {"plain", across_plain, down_plain, nv12_plain, yu
 const RowKernels* const* row_kernels(int* count) {
 #if defined(__x86_64__)
   static constexpr const RowKernels* kSets[] = {&kPlain, &kSse2, &kAvx2};
-  __builtin_cpu_init();
-  *count = __builtin_cpu_supports("avx2") ? 3 : 2;
+  *count = x86_has("avx2") ? 3 : 2;
 #elif defined(__aarch64__)
   static constexpr const RowKernels* kSets[] = {&kPlain, &kNeon};
   *count = 2;
