@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .checks import INSTALL, WheelError, check, need_auditwheel
+from .checks import INSTALL, WheelError, auditwheel, check
 from .compiler import compiler, find_zig
 from .platforms import PLATFORMS, Platform
 
@@ -36,7 +36,7 @@ def build(
     if unknown := [name for name in platforms if name not in PLATFORMS]:
         raise WheelError(f"{', '.join(unknown)}: no such platform: {', '.join(PLATFORMS)}")
     zig = find_zig()
-    need_auditwheel()
+    auditwheel("repair")
     try:
         from build import BuildException, ProjectBuilder
         from build.env import DefaultIsolatedEnv
@@ -98,9 +98,9 @@ def _build(
 
 def _named(wheel: Path, folder: Path) -> Path:
     """A copy of the wheel with the tags that auditwheel computes. Raises WheelError where the engine needs repairs."""
-    auditwheel = [sys.executable, "-m", "auditwheel", "repair", "--patcher", "none", "--wheel-dir", str(folder)]
+    command = [*auditwheel("repair"), "--patcher", "none", "--wheel-dir", str(folder), str(wheel)]
     variables = {**os.environ, "SOURCE_DATE_EPOCH": _date()}
-    done = subprocess.run([*auditwheel, str(wheel)], capture_output=True, text=True, check=False, env=variables)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     made = list(folder.glob("*.whl")) if done.returncode == 0 else []
     if not made:
         check(wheel)  # may know better why

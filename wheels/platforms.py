@@ -29,7 +29,4 @@ PLATFORMS = {
     "aarch64": Platform(f"aarch64-linux-gnu.{_GLIBC}", "aarch64", "manylinux_2_17_aarch64"),
     "x86_64": Platform(f"x86_64-linux-gnu.{_GLIBC}", "x86_64", "manylinux_2_17_x86_64"),
     "armv7l": Platform(f"arm-linux-gnueabihf.{_GLIBC}", "armv7l", "manylinux_2_17_armv7l", _ARMV7),
-    "musl-aarch64": Platform("aarch64-linux-musl", "aarch64", "musllinux_1_2_aarch64"),
-    "musl-x86_64": Platform("x86_64-linux-musl", "x86_64", "musllinux_1_2_x86_64"),
-    "musl-armv7l": Platform("arm-linux-musleabihf", "armv7l", "musllinux_1_2_armv7l", _ARMV7),
 }
