@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_vqa import EdgeVQAError
 from edge_vqa.engines.onnx_graph import onnx_model
-from edge_vqa.evqa_tensors import EvqaModel, load_tensors
+from edge_vqa.evqa_tensors import EvqaModel
 from edge_vqa.image import load_image, to_pixels
 from edge_vqa.model_file import ENCODER, HEAD
 from edge_vqa.question import Vocabulary
@@ -22,9 +22,9 @@ QUESTIONS = ("món này là món gì", "màu chủ đạo là gì")
 WORDS = 5
 
 
-def prepare_files(model_path: Path, folder: Path, peers: bool) -> EvqaModel:
+def prepare_files(model: EvqaModel, model_path: Path, folder: Path, peers: bool) -> None:
     """Fill `folder` with what worker.py and bench.peers.first_answer read. Raises EdgeVQAError."""
-    model = load_tensors(model_path)
+    folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model_path, folder / "model.evqa")
     (folder / "answers.txt").write_text("\n".join(model.file.answers), encoding="utf-8")
     vocabulary, side = Vocabulary(model.file.words), model.file.sizes.side
@@ -40,7 +40,6 @@ def prepare_files(model_path: Path, folder: Path, peers: bool) -> EvqaModel:
     (folder / "asked.json").write_text(json.dumps(asked if peers else asked[:1]), encoding="utf-8")
     if peers:
         _peers_files(model, folder)
-    return model
 
 
 def _peers_files(model: EvqaModel, folder: Path) -> None:

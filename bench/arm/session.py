@@ -8,12 +8,13 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_vqa import EdgeVQAError
-from edge_vqa.evqa_tensors import EvqaModel
+from edge_vqa.evqa_tensors import EvqaModel, load_tensors
 from edge_vqa.model_file import find_model
 
 from ..peers.cold_start import ROOT, command
@@ -52,69 +53,65 @@ class Plan:
     """Count processes from their start, too."""
 
 
-@dataclass
 class Bench:
-    """What all measurements share."""
+    """What all measurements on one core share. Raises EdgeVQAError without LLVM."""
 
-    plan: Plan
-    folder: Path
-    machine: Machine
-    plugin: Path
-    models: dict[str, CycleModel] = field(default_factory=dict)
-    started: set[str] = field(default_factory=set)
-    """Whose processes have been started."""
-
-    def model(self, core: str, name: str | None = None) -> CycleModel:
-        key = f"{core} {name}"
-        if key not in self.models:
-            self.models[key] = CycleModel(core, name)
-        return self.models[key]
+    def __init__(self, plan: Plan, core: str, folder: Path, machine: Machine, plugin: Path) -> None:
+        self.plan, self.core, self.folder, self.machine, self.plugin = plan, core, folder, machine, plugin
+        self.cycles = CycleModel(core)
+        self.second = CycleModel(core, SECOND_MODELS[core]) if core in SECOND_MODELS else None
 
     def count(
-        self, core: str, name: str, arguments: Sequence[str], syscall: int | None = None
+        self, name: str, arguments: Sequence[str], syscall: int | None = None
     ) -> tuple[list[counted.Region], str]:
-        """What ran when Python was run as `core`, and what it printed. Raises EdgeVQAError when it fails."""
-        out = self.folder / f"{name}.{core}.counted"
-        printed = self.run(core, name, arguments, counted.argument(self.plugin, out, syscall))
+        """What ran when Python was run as the core, and what it printed. Raises EdgeVQAError when it fails."""
+        out = self.folder / f"{name}.counted"
+        printed = self.run(name, arguments, counted.argument(self.plugin, out, syscall))
         regions = counted.read_regions(out)
         out.unlink()
         return regions, printed
 
-    def run(self, core: str, name: str, arguments: Sequence[str], plugin: str | None = None) -> str:
+    def run(self, name: str, arguments: Sequence[str], plugin: str | None = None) -> str:
         """What it printed."""
         environment = {**ENVIRONMENT, "EDGE_VQA_LIBRARY": str(self.plan.library)}
         done = self.machine.run(
-            core, list(arguments), path=[self.plan.package, ROOT], plugin=plugin, environment=environment
+            self.core, list(arguments), path=[self.plan.package, ROOT], plugin=plugin, environment=environment
         )
         if done.returncode:
             said = (done.stderr or done.stdout or "it said nothing").strip().splitlines()[-1]
-            raise EdgeVQAError(f"{name} as {core} ends with {done.returncode}: {said}")
+            raise EdgeVQAError(f"{name} as {self.core} ends with {done.returncode}: {said}")
         return str(done.stdout)
 
 
 def run(plan: Plan, folder: Path) -> dict[str, Any]:
     """Everything that report.py shows, ready for JSON; `folder` takes the files. Raises EdgeVQAError, OSError."""
-    machine = prepare(packages=PACKAGES if plan.peers else PACKAGES[:2])
-    bench = Bench(plan, folder, machine, counted.compile_plugin(folder))
-    for core in plan.cores:  # whether LLVM is there is better known at once
-        bench.model(core)
     model_path = Path(find_model(plan.model))
-    model = prepare_files(model_path, folder, bool(plan.peers))
-    cores, kernels, steps, starts = {}, {}, {}, {}
-    for core in plan.cores:
-        cores[core], loops = measure_core(bench, core)
-        kernels[core] = {"limits": limits(bench.model(core)), "loops": loops}
-        steps[core] = measure_steps(bench, core, model)
-        if plan.start:
-            starts[core] = measure_start(bench, core, model_path)
+    model = load_tensors(model_path)
+    machine = prepare(packages=PACKAGES if plan.peers else PACKAGES[:2])
+    plugin = counted.compile_plugin(folder)
+    benches = [Bench(plan, core, folder / core, machine, plugin) for core in plan.cores]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # of what is waiting for other programs
+        found = list(pool.map(lambda bench: measure_core(bench, model, model_path), benches))
+    by_core = {key: dict(zip(plan.cores, (f[key] for f in found))) for key in ("cores", "kernels", "steps", "start")}
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "host": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "qemu": _version(["qemu-aarch64", "--version"]), "llvm": _version([f"llvm-mca-{LLVM}", "--version"]),
         "model": str(model.file.about.get("name", model_path.name)), "question": QUESTIONS[0],
-        "macs": macs(model), "cores": cores, "kernels": kernels, "steps": steps, "start": starts,
-        "ratios": ratios(cores),
+        "macs": macs(model), **by_core, "ratios": ratios(by_core["cores"]),
     }  # fmt: skip
+
+
+def measure_core(bench: Bench, model: EvqaModel, model_path: Path) -> dict[str, Any]:
+    """All of one core. Raises EdgeVQAError."""
+    prepare_files(model, model_path, bench.folder, bool(bench.plan.peers))
+    contenders, loops = measure_contenders(bench)
+    return {
+        "cores": contenders,
+        "kernels": {"limits": limits(bench.cycles), "loops": loops},
+        "steps": measure_steps(bench, model),
+        "start": measure_start(bench, model_path) if bench.plan.start else {},
+    }
 
 
 def macs(model: EvqaModel) -> int:
@@ -125,28 +122,28 @@ def macs(model: EvqaModel) -> int:
     )
 
 
-def measure_core(bench: Bench, core: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Every contender on one core; and every contender's inner loops. Raises EdgeVQAError when answers differ."""
+def measure_contenders(bench: Bench) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Every contender; and every contender's inner loops. Raises EdgeVQAError when answers differ."""
     found: dict[str, Any] = {}
     loops = []
     for name in (OURS, *bench.plan.peers):
-        regions, _ = bench.count(core, name, ["-m", "bench.arm.worker", name, str(bench.folder), "regions"])
+        regions, _ = bench.count(name, ["-m", "bench.arm.worker", name, str(bench.folder), "regions"])
         said = json.loads((bench.folder / f"{name}.json").read_text(encoding="utf-8"))
         encoder, head = (counted.joined(r for r in regions if r.number == n) for n in (worker.ENCODER, worker.HEAD))
         parts = {"encoder": encoder, "head": head}
-        found[name] = {"detail": said["detail"], **{k: measured(bench.model(core), r) for k, r in parts.items()}}
+        found[name] = {"detail": said["detail"], **{k: measured(bench.cycles, r) for k, r in parts.items()}}
         found[name]["answer"] = {
             key: found[name]["encoder"][key] + found[name]["head"][key] for key in ("instructions", "macs", "cycles")
         }
-        if core in SECOND_MODELS:
-            second = bench.model(core, SECOND_MODELS[core])
-            found[name]["encoder"]["second_model"] = {"name": second.name, "cycles": second.cycles(encoder)}
-        loops += inner_loops(name, counted.joined(parts.values()), bench.model(core), said["maps"])
+        if bench.second:
+            second = {"name": bench.second.name, "cycles": bench.second.cycles(encoder)}
+            found[name]["encoder"]["second_model"] = second
+        loops += inner_loops(name, counted.joined(parts.values()), bench.cycles, said["maps"])
         if name == OURS:
             wanted = said["logits"]
         else:
             found[name]["agreement"] = agreement(wanted, said["logits"])
-            _must_agree(name, core, found[name]["agreement"])
+            _must_agree(name, bench.core, found[name]["agreement"])
     return found, loops
 
 
@@ -160,7 +157,7 @@ def measured(model: CycleModel, region: counted.Region) -> dict[str, Any]:
 
 def agreement(wanted: Sequence[Sequence[float]], found: Sequence[Sequence[float]]) -> dict[str, Any]:
     """To how many questions the best answer is the same, and how far logits are apart at most."""
-    pairs = [(a[:-1], b[:-1]) for a, b in zip(wanted, found, strict=True)]  # the last stands for no answer
+    pairs = [(list(a[:-1]), list(b[:-1])) for a, b in zip(wanted, found, strict=True)]  # the last: no answer
     return {
         "same": sum(a.index(max(a)) == b.index(max(b)) for a, b in pairs),
         "questions": len(pairs),
@@ -173,18 +170,19 @@ def _must_agree(name: str, core: str, found: Mapping[str, Any]) -> None:
         raise EdgeVQAError(f"{name} as {core} answers only {found['same']} of {found['questions']} questions as we do")
 
 
-def measure_steps(bench: Bench, core: str, model: EvqaModel) -> list[dict[str, Any]]:
+def measure_steps(bench: Bench, model: EvqaModel) -> list[dict[str, Any]]:
     """Cycles of each step of our encoder."""
     arguments = ["-m", "bench.arm.worker", OURS, str(bench.folder), "steps"]
-    regions, _ = bench.count(core, OURS, arguments, counted.CLOCK_GETTIME)
+    regions, _ = bench.count(OURS, arguments, counted.CLOCK_GETTIME)
     said = json.loads((bench.folder / f"{OURS}.json").read_text(encoding="utf-8"))
-    return step_table(regions, said["steps"], bench.model(core), model.file.convs)
+    return step_table(regions, said["steps"], bench.cycles, model.file.convs)
 
 
-def measure_start(bench: Bench, core: str, model_path: Path) -> dict[str, Any]:
+def measure_start(bench: Bench, model_path: Path) -> dict[str, Any]:
     """Instructions of whole processes, from their start to their end, and what they answered.
 
-    The picture is a JPEG that already has the network's size, because the peers' programs resize nothing.
+    Each ran before, uncounted: Python's modules are compiled then. The picture is a JPEG that already has the
+    network's size, because the peers' programs resize nothing.
     """
     picture = str(bench.folder / "ca_rot.jpg")
     ids = ",".join(str(i) for i in json.loads((bench.folder / "asked.json").read_text(encoding="utf-8"))[0][1])
@@ -193,11 +191,9 @@ def measure_start(bench: Bench, core: str, model_path: Path) -> dict[str, Any]:
         programs[name] = command(name, [str(bench.folder), picture, QUESTIONS[0], ids, "1"])[1:]
     found = {}
     for name, arguments in programs.items():
-        if name not in bench.started:  # Python compiles modules the first time
-            bench.started.add(name)
-            bench.run(core, name, arguments)
-        regions, printed = bench.count(core, f"start-{name}", arguments)
-        found[name] = {"instructions": counted.joined(regions).instructions, "answer": printed.strip()}
+        answer = bench.run(name, arguments).strip()
+        regions, _ = bench.count(f"start-{name}", arguments)
+        found[name] = {"instructions": counted.joined(regions).instructions, "answer": answer}
     return found
 
 

@@ -344,7 +344,8 @@ def test_signed_activations_are_the_same_numbers(tmp_path: Path) -> None:
 def test_contenders_in_the_machine_do_the_same_work(peer: str, tmp_path: Path) -> None:
     # Here without a machine: nobody sees the markers, and the processor is this one.
     pytest.importorskip("onnxruntime"), pytest.importorskip("onnx"), pytest.importorskip("ai_edge_litert")
-    files.prepare_files(make_model(tmp_path / "m.evqa", "mobile-attention"), tmp_path, peers=True)
+    path = make_model(tmp_path / "m.evqa", "mobile-attention")
+    files.prepare_files(load_tensors(path), path, tmp_path, peers=True)
     found = {}
     for name in (session.OURS, peer):
         worker.main(name, tmp_path, "regions")
@@ -356,7 +357,9 @@ def test_contenders_in_the_machine_do_the_same_work(peer: str, tmp_path: Path) -
 
 @needs_native
 def test_our_steps_are_those_of_the_engines_profile(tmp_path: Path) -> None:
-    model = files.prepare_files(make_model(tmp_path / "m.evqa", "mobile-attention"), tmp_path, peers=False)
+    path = make_model(tmp_path / "m.evqa", "mobile-attention")
+    model = load_tensors(path)
+    files.prepare_files(model, path, tmp_path, peers=False)
     worker.main(session.OURS, tmp_path, "steps")
     steps = json.loads((tmp_path / "ours.json").read_text())["steps"]
     assert sum(step["macs"] for step in steps) == session.macs(model)
