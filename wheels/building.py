@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def _build(
         built = Path(builder.build("wheel", folder / "built", config_settings=settings))
         named = _named(built, folder / "named")
         found = check(named)
+        _check_levels(platform, backend.log.read_text(encoding="utf-8"))
     except (WheelError, subprocess.CalledProcessError) as error:
         kept = out / f"edge_vqa-{platform.tag}.log"
         shutil.copyfile(backend.log, kept)
@@ -94,6 +96,14 @@ def _build(
     if found != platform.tag:
         raise WheelError(f"{named.name}: is made for {platform.tag}, but auditwheel finds that it needs {found}")
     return Path(shutil.move(named, out / named.name))
+
+
+def _check_levels(platform: Platform, log: str) -> None:
+    """CMake says which kernels it builds; those that the compiler does not know it leaves out."""
+    found = re.search(r"edge_vqa: levels (.*)", log)
+    if not found or found[1].split() != platform.levels.split():
+        built = found[1].strip() if found else "unknown ones"
+        raise WheelError(f"{platform.tag}: the engine has the kernels {built}, and should have {platform.levels}")
 
 
 def _named(wheel: Path, folder: Path) -> Path:

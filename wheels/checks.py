@@ -20,12 +20,6 @@ LARGEST = 6_000_000
 _FILES = (ENGINE, "edge_vqa/models/mobilenetv2-lstm-attention.evqa", "edge_vqa/models/tiny.evqa")
 _KINDS = {".py", ".so", ".evqa", ".json", ".md"}
 """The package's files; beside them there is only the folder of metadata."""
-_LEVELS = {
-    "aarch64": ("scalar", "neon", "neondot", "neoni8mm"),
-    "x86_64": ("scalar", "avx2", "avx512vnni"),
-    "armv7l": ("scalar", "neon32"),
-}
-"""Processor -> the levels of kernels that its engine must have; a compiler may leave some out."""
 _OLDER_NAMES = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 
 
@@ -37,12 +31,11 @@ def check(wheel: Path) -> str:
     """The oldest platform that auditwheel finds a wheel to run on, as "manylinux_2_17_aarch64".
 
     Raises WheelError when the wheel's name promises an older one or another processor, and when the wheel lacks the
-    engine, one of its levels, a model or the licence, holds anything else, or is too large.
+    engine, a model or the licence, holds anything else, or is too large.
     """
     _check_files(wheel)
     found = _auditwheel_says(wheel)
     kind, needed, machine = _parse(found)
-    _check_levels(wheel, machine)
     if kind == "linux":
         raise WheelError(f"{wheel.name}: auditwheel knows no platform that has all that its engine needs")
     for tag in wheel.stem.split("-")[-1].split("."):
@@ -77,14 +70,6 @@ def _check_files(wheel: Path) -> None:
             raise WheelError(f"{wheel.name}: holds {name}, which is no part of the package")
     if (size := wheel.stat().st_size) > LARGEST:
         raise WheelError(f"{wheel.name}: {size / 1e6:.2f} MB, more than the {LARGEST / 1e6:.0f} MB that it may have")
-
-
-def _check_levels(wheel: Path, machine: str) -> None:
-    """The engine holds its levels' names as C strings."""
-    with zipfile.ZipFile(wheel) as archive:
-        engine = archive.read(ENGINE)
-    if missing := [level for level in _LEVELS.get(machine, ()) if f"\0{level}\0".encode() not in engine]:
-        raise WheelError(f"{wheel.name}: its engine was compiled without the kernels for {', '.join(missing)}")
 
 
 def _auditwheel_says(wheel: Path) -> str:
