@@ -1,9 +1,9 @@
 // The inner loop of conv_4x8_neon32.h, in assembler: compilers spill, and load pairs of inputs one by one.
 //
-// vld2 broadcasts a pixel's k0 k1 and k2 k3 as 16-bit lanes of two registers. For each row (a pixel):
-//     vmull into the row's products, vpadal of the row before's products, vmlal onto the row's products
-// so that an in-order core has three instructions between a product and its use. The inputs of a row are loaded as soon as
-// those of the row but one before it have been multiplied.
+// vld2 broadcasts a pixel's k0 k1 and k2 k3 as 16-bit lanes of two registers. Each row (a pixel) is multiplied, vmull and
+// then vmlal onto the same products, and added, vpadal, with other rows' instructions in between: of four rows, at least
+// three stand between a product and its use, for in-order cores. The last row's products are added in the next quad.
+// Loads stand together: Cortex-A53 loses time where arithmetic and loads alternate.
 //
 // q8..q15 sums, two a row; q0 q1 weights; q4 q5 and q6 q7 products, q2 and q3 inputs of even and odd rows.
 #pragma once
@@ -30,21 +30,26 @@ static_assert(offsetof(Sums, start) == 24);
 #define EVQA_ADD(a0, a1, t0, t1) "vpadal.s16 q" #a0 ", q" #t0 "\nvpadal.s16 q" #a1 ", q" #t1 "\n"
 #define EVQA_IN(row, k01, k23) "vld2.16 {d" #k01 "[], d" #k23 "[]}, [%[p" #row "]]!\n"
 
-// The row in q4 q5 with the inputs d4 d5 (even), or q6 q7 with d6 d7 (odd), around the additions of the row before.
-#define EVQA_EVEN(add) EVQA_MUL(4, 5, 4) add EVQA_MLA(4, 5, 5)
-#define EVQA_ODD(add) EVQA_MUL(6, 7, 6) add EVQA_MLA(6, 7, 7)
+#define EVQA_MUL_EVEN EVQA_MUL(4, 5, 4)
+#define EVQA_MUL_ODD EVQA_MUL(6, 7, 6)
+#define EVQA_MLA_EVEN EVQA_MLA(4, 5, 5)
+#define EVQA_MLA_ODD EVQA_MLA(6, 7, 7)
 
-#define EVQA_LOOP1 EVQA_IN(0, 4, 5) EVQA_ADD(8, 9, 4, 5) EVQA_EVEN("")
+#define EVQA_LOOP1 EVQA_IN(0, 4, 5) EVQA_ADD(8, 9, 4, 5) EVQA_MUL_EVEN EVQA_MLA_EVEN
 #define EVQA_LOOP2 \
   EVQA_IN(0, 4, 5) EVQA_IN(1, 6, 7) \
-  EVQA_EVEN(EVQA_ADD(10, 11, 6, 7)) EVQA_ODD(EVQA_ADD(8, 9, 4, 5))
+  EVQA_MUL_EVEN EVQA_ADD(10, 11, 6, 7) EVQA_MUL_ODD EVQA_MLA_EVEN EVQA_MLA_ODD EVQA_ADD(8, 9, 4, 5)
 #define EVQA_LOOP3 \
-  EVQA_IN(0, 4, 5) EVQA_IN(1, 6, 7) EVQA_ADD(12, 13, 4, 5) \
-  EVQA_EVEN("") EVQA_IN(2, 4, 5) EVQA_ODD(EVQA_ADD(8, 9, 4, 5)) EVQA_EVEN(EVQA_ADD(10, 11, 6, 7))
+  EVQA_IN(0, 4, 5) EVQA_IN(1, 6, 7) \
+  EVQA_ADD(12, 13, 4, 5) EVQA_MUL_EVEN EVQA_MUL_ODD EVQA_MLA_EVEN \
+  EVQA_IN(2, 4, 5) \
+  EVQA_MLA_ODD EVQA_ADD(8, 9, 4, 5) EVQA_MUL_EVEN EVQA_ADD(10, 11, 6, 7) EVQA_MLA_EVEN
 #define EVQA_LOOP4 \
   EVQA_IN(0, 4, 5) EVQA_IN(1, 6, 7) \
-  EVQA_EVEN(EVQA_ADD(14, 15, 6, 7)) EVQA_IN(2, 4, 5) EVQA_ODD(EVQA_ADD(8, 9, 4, 5)) EVQA_IN(3, 6, 7) \
-  EVQA_EVEN(EVQA_ADD(10, 11, 6, 7)) EVQA_ODD(EVQA_ADD(12, 13, 4, 5))
+  EVQA_MUL_EVEN EVQA_ADD(14, 15, 6, 7) EVQA_MUL_ODD EVQA_MLA_EVEN EVQA_MLA_ODD \
+  EVQA_IN(2, 4, 5) EVQA_IN(3, 6, 7) \
+  EVQA_ADD(8, 9, 4, 5) EVQA_MUL_EVEN EVQA_ADD(10, 11, 6, 7) EVQA_MUL_ODD EVQA_MLA_EVEN EVQA_MLA_ODD \
+  EVQA_ADD(12, 13, 4, 5)
 
 // The last row's products, which the next quad adds, are 0 at first, and added at last.
 #define EVQA_REST1 EVQA_ADD(8, 9, 4, 5)
