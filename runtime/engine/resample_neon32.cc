@@ -1,4 +1,5 @@
-// The kernels of resample.cc for 32-bit ARM with NEON, in a file of their own as it is compiled for such processors alone.
+// The kernels of resample.cc for 32-bit ARM with NEON, in a file of their own as it is compiled for such processors
+// alone.
 #include "resample.h"
 
 #include <arm_neon.h>

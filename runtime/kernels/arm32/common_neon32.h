@@ -1,7 +1,7 @@
 // Shared by the kernels of 32-bit ARM with NEON: tiles of channels, groups of pixels, and the edges of a tile.
 //
-// Only for inclusion in the level's file: everything is in an anonymous namespace, so that no function compiled for NEON
-// can be linked into a level without it.
+// Only for inclusion in the level's file: everything is in an anonymous namespace, so that no function compiled for
+// NEON can be linked into a level without it.
 #pragma once
 
 #include <arm_neon.h>

@@ -1,4 +1,5 @@
-// Convolution and dense products for ARMv7 with NEON: 4 pixels x 8 channels, as many sums as leave room in 16 registers.
+// Convolution and dense products for ARMv7 with NEON: 4 pixels x 8 channels, as many sums as leave room in 16
+// registers.
 //
 // Packed: a tile is 8 channels; for every quad of inputs k0..k3 two vectors of 4 channels, each
 //     [c0: k0 k1 | c1: k0 k1 | c2 | c3 | c0: k2 k3 | c1: k2 k3 | c2 | c3]
@@ -73,7 +74,8 @@ void conv_4x8_neon32(const ConvArgs& a) {
   // Weights go from the caches to every group of pixels anew; but where they are many and pixels are few, they are gone
   // through once, and the pixels for each tile of them.
   constexpr int kManyWeights = 24576;
-  const bool weights_once = a.channels * a.shape.segments * a.shape.segment_quads * 4 > kManyWeights && a.channels > a.pixels;
+  const int weights = a.channels * a.shape.segments * a.shape.segment_quads * 4;
+  const bool weights_once = weights > kManyWeights && a.channels > a.pixels;
   const int part = weights_once ? kTile : a.channels;
   const Groups g = divide(a.pixels, 4);
   const int full = g.count - g.short_count;
@@ -99,7 +101,8 @@ void dense_rows(const DenseArgs& a, int row) {
 }
 
 void dense_4x8_neon32(const DenseArgs& a) {
-  static constexpr void (*kRows[])(const DenseArgs&, int) = {dense_rows<1>, dense_rows<2>, dense_rows<3>, dense_rows<4>};
+  static constexpr void (*kRows[])(const DenseArgs&, int) = {dense_rows<1>, dense_rows<2>, dense_rows<3>,
+                                                             dense_rows<4>};
   const Groups g = divide(a.rows, 4);
   for (int i = 0, row = 0; i < g.count; ++i) {
     const int size = i < g.count - g.short_count ? g.size : g.size - 1;

@@ -1,8 +1,8 @@
 // 3x3 depthwise for ARMv7 with NEON: 2 pixels x 8 channels.
 //
-// Packed: 9 taps of 8 channels each. Taps are multiplied in pairs, t = vmull(tap); t = vmlal(t, next tap), which fits 16
-// bits as weights are not -128, then added to two vectors of sums; the ninth alone. Two pixels at once give an in-order
-// core something to do while products arrive.
+// Packed: 9 taps of 8 channels each. Taps are multiplied in pairs, t = vmull(tap); t = vmlal(t, next tap), which fits
+// 16 bits as weights are not -128, then added to two vectors of sums; the ninth alone. Two pixels at once give an
+// in-order core something to do while products arrive.
 #pragma once
 
 #include "requant_neon32.h"
@@ -52,7 +52,8 @@ EVQA_INLINE void filter_pixel(const Filter& f, uint8_t* out) {
   int32x4_t acc[1][2] = {{vld1q_s32(f.bias), vld1q_s32(f.bias + 4)}};
   int16x8_t t = vdupq_n_s16(0);
   EVQA_UNROLL for (int tap = 0; tap < 9; ++tap) {
-    const int8x8_t x = load_channels<kPart>(f.rows[tap / 3] + tap % 3 * f.pitch, f.n), w = vld1_s8(f.packed + tap * kTile);
+    const int8x8_t x = load_channels<kPart>(f.rows[tap / 3] + tap % 3 * f.pitch, f.n);
+    const int8x8_t w = vld1_s8(f.packed + tap * kTile);
     t = tap % 2 ? vmlal_s8(t, x, w) : vmull_s8(x, w);
     if (tap % 2 || tap == 8) add_products(acc, t);
   }

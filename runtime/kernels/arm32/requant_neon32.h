@@ -1,12 +1,12 @@
-// From int32 sums to stored bytes, exactly as docs/evqa-format.md writes it: float(acc) * scale, plus the residual, each
-// operation rounded on its own; rint; plus the zero point; clamp.
+// From int32 sums to stored bytes, exactly as docs/evqa-format.md writes it: float(acc) * scale, plus the residual,
+// each operation rounded on its own; rint; plus the zero point; clamp.
 //
-// ARMv7 cannot round to nearest when it converts to integers. The format bounds |y| by 2^22, so adding 1.5 * 2^23 leaves
-// rint(y) in the low bits of the sum.
+// ARMv7 cannot round to nearest when it converts to integers. The format bounds |y| by 2^22, so adding 1.5 * 2^23
+// leaves rint(y) in the low bits of the sum.
 //
-// NEON computes with numbers below 2^-126 as if they were 0. That changes no byte: each of the two products and their sum
-// is off by less than 2^-95 (a scale that counts as 0 is multiplied by at most 2^30), which moves no result of 2^-69 or
-// more to another float, and of smaller ones rint is 0 either way.
+// NEON computes with numbers below 2^-126 as if they were 0. That changes no byte: each of the two products and their
+// sum is off by less than 2^-95 (a scale that counts as 0 is multiplied by at most 2^30), which moves no result of
+// 2^-69 or more to another float, and of smaller ones rint is 0 either way.
 #pragma once
 
 #include "common_neon32.h"
@@ -39,7 +39,8 @@ EVQA_INLINE int8x8_t requant_eight(const int32x4_t (&acc)[2], const float* scale
   float32x4_t y0 = vmulq_f32(vcvtq_f32_s32(acc[0]), vld1q_f32(scale));
   float32x4_t y1 = vmulq_f32(vcvtq_f32_s32(acc[1]), vld1q_f32(scale + 4));
   if (residual) {
-    const int16x8_t d = vsubl_s8(vreinterpret_s8_u8(vld1_u8(residual)), vdup_n_s8(static_cast<int8_t>(q.residual_zero)));
+    const int8x8_t zero = vdup_n_s8(static_cast<int8_t>(q.residual_zero));
+    const int16x8_t d = vsubl_s8(vreinterpret_s8_u8(vld1_u8(residual)), zero);
     y0 = vaddq_f32(y0, vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(d))), q.residual_scale));
     y1 = vaddq_f32(y1, vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_high_s16(d))), q.residual_scale));
   }
@@ -62,9 +63,9 @@ EVQA_INLINE void requant_rows(const int32x4_t (&acc)[kRows][2], const float* sca
   }
 }
 
-// The same in assembler, for rows that need neither residual nor bounds: compilers copy halves of registers about. A row's
-// sums are in q##a and q##b and end as bytes in d##d0, the lower half of q##a. Scales are in q0 q1, kMagic in q2 and
-// kMagicBits - zero in q3.
+// The same in assembler, for rows that need neither residual nor bounds: compilers copy halves of registers about. A
+// row's sums are in q##a and q##b and end as bytes in d##d0, the lower half of q##a. Scales are in q0 q1, kMagic in q2
+// and kMagicBits - zero in q3.
 struct Plain {
   alignas(8) float magic[4];
   int32_t back[4];

@@ -1,9 +1,9 @@
 // The inner loop of conv_4x8_neon32.h, in assembler: compilers spill, and load pairs of inputs one by one.
 //
-// vld2 broadcasts a pixel's k0 k1 and k2 k3 as 16-bit lanes of two registers. Each row (a pixel) is multiplied, vmull and
-// then vmlal onto the same products, and added, vpadal, with other rows' instructions in between: of four rows, at least
-// three stand between a product and its use, for in-order cores. The last row's products are added in the next quad.
-// Loads stand together: Cortex-A53 loses time where arithmetic and loads alternate.
+// vld2 broadcasts a pixel's k0 k1 and k2 k3 as 16-bit lanes of two registers. Each row (a pixel) is multiplied, vmull
+// and then vmlal onto the same products, and added, vpadal, with other rows' instructions in between: of four rows, at
+// least three stand between a product and its use, for in-order cores. The last row's products are added in the next
+// quad. Loads stand together: Cortex-A53 loses time where arithmetic and loads alternate.
 //
 // q8..q15 sums, two a row; q0 q1 weights; q4 q5 and q6 q7 products, q2 and q3 inputs of even and odd rows.
 #pragma once
@@ -74,7 +74,8 @@ static_assert(offsetof(Sums, start) == 24);
       EVQA_LOOP##R \
       "bne 2b\n" \
       "ldr %[count], [%[s], #8]\nsubs %[segments], %[segments], #1\n" \
-      "add %[p0], %[p0], %[count]\nadd %[p1], %[p1], %[count]\nadd %[p2], %[p2], %[count]\nadd %[p3], %[p3], %[count]\n" \
+      "add %[p0], %[p0], %[count]\nadd %[p1], %[p1], %[count]\n" \
+      "add %[p2], %[p2], %[count]\nadd %[p3], %[p3], %[count]\n" \
       "bne 1b\n" \
       EVQA_REST##R \
       : "=w"(q8), "=w"(q9), "=w"(q10), "=w"(q11), "=w"(q12), "=w"(q13), "=w"(q14), "=w"(q15), [p0] "=&r"(p0), \

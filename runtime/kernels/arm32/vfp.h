@@ -1,5 +1,5 @@
-// The float arithmetic of 32-bit ARM's levels that store q - 128. ARMv7's NEON takes numbers below 2^-126 for 0, VFP does
-// not, so this is compiled without NEON: the bits are those that docs/evqa-format.md fixes.
+// The float arithmetic of 32-bit ARM's levels that store q - 128. ARMv7's NEON takes numbers below 2^-126 for 0, VFP
+// does not, so this is compiled without NEON: the bits are those that docs/evqa-format.md fixes.
 #pragma once
 
 #include "../kernels.h"
