@@ -76,7 +76,9 @@ def _build(
 ) -> Path:
     folder.mkdir()
     backend.environment = {**compiler(zig, platform, folder), "SOURCE_DATE_EPOCH": _date()}
-    backend.log.unlink(missing_ok=True)
+    kept = out / f"edge_vqa-{platform.tag}.log"
+    for earlier in (backend.log, kept):
+        earlier.unlink(missing_ok=True)
     settings = {
         "cmake.define.CMAKE_SYSTEM_NAME": "Linux",
         "cmake.define.CMAKE_SYSTEM_PROCESSOR": platform.machine,
@@ -89,7 +91,6 @@ def _build(
         found = check(named)
         _check_levels(platform, backend.log.read_text(encoding="utf-8"))
     except (WheelError, subprocess.CalledProcessError) as error:
-        kept = out / f"edge_vqa-{platform.tag}.log"
         shutil.copyfile(backend.log, kept)
         reason = str(error) if isinstance(error, WheelError) else f"{platform.tag}: the build failed"
         raise WheelError(f"{reason} (the build's messages: {kept})") from error
