@@ -25,7 +25,7 @@ from typing import Any
 from edge_vqa import EdgeVQAError
 
 from .report import as_text, fill
-from .session import CORES, Plan, last_line, run
+from .session import CORES, Plan, check_library, last_line, run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the cycles as a PNG")
     options = parser.parse_args(arguments)
     try:
-        result = json.loads(options.source.read_text(encoding="utf-8")) if options.source else measure(options)
+        result = read_result(options.source) if options.source else measure(options)
         if options.json:
             options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         for document in options.fill:
@@ -64,6 +64,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def read_result(path: Path) -> dict[str, Any]:
+    """An earlier --json. Raises EdgeVQAError, OSError."""
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        as_text(result, True)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise EdgeVQAError(f"{path}: is no result of --json ({error})") from error
+    return result
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Raises EdgeVQAError, OSError."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -73,7 +83,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         if options.ours:
             plan.peers = ()
         if options.library:
-            plan.library = options.library.resolve(strict=True)
+            plan.library = options.library.resolve()
+            check_library(plan.library)
         else:
             from .engine import unpack_wheel  # building takes packages that measuring does not
 

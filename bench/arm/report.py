@@ -176,7 +176,7 @@ def _all(result: Mapping[str, Any], table: Callable[[Table], str], with_steps: b
         *([steps(result)] if with_steps else []),
         boards(result),
     )
-    parts += [table(rows) for rows in tables if rows]
+    parts += [table(rows) for rows in tables if len(rows) > 1]
     parts.append(note(core_limits(result)))
     return "\n\n".join(parts)
 

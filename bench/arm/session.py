@@ -31,6 +31,9 @@ OURS, PEERS = "ours", ("litert", "onnxruntime-u8", "onnxruntime-s8")
 PACKAGES = ("numpy", "pillow", "ai-edge-litert==2.3.0", "onnxruntime==1.32.0")
 """What the machine's Python gets; the versions that docs/arm.md speaks of."""
 
+_AARCH64 = 183
+"""Its number in the header of ELF files."""
+
 AGREE = 0.8
 """A peer that answers fewer of the questions as we do runs another network: an error."""
 
@@ -112,6 +115,17 @@ def measure_core(bench: Bench, model: EvqaModel, model_path: Path) -> dict[str, 
         "steps": measure_steps(bench, model),
         "start": measure_start(bench, model_path) if bench.plan.start else {},
     }
+
+
+def check_library(path: Path) -> None:
+    """Raises EdgeVQAError when a file is no library for aarch64."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except OSError as error:
+        raise EdgeVQAError(f"{path}: {error.strerror}") from error
+    if header[:6] != b"\x7fELF\x02\x01" or int.from_bytes(header[18:20], "little") != _AARCH64:
+        raise EdgeVQAError(f"{path}: is no library for aarch64; docs/arm.md says how to build one")
 
 
 def macs(model: EvqaModel) -> int:

@@ -374,8 +374,7 @@ def test_a_wheel_without_an_engine_is_an_error(tmp_path: Path) -> None:
 
 
 def test_without_llvm_one_line_says_so(monkeypatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    library = tmp_path / "libedge_vqa.so"
-    library.write_bytes(b"")
+    library = program(tmp_path / "libedge_vqa.so", PROGRAM)
     found = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if "llvm" in name else found(name))
     monkeypatch.setattr(session, "prepare", lambda **_: None)
@@ -384,6 +383,23 @@ def test_without_llvm_one_line_says_so(monkeypatch, tmp_path: Path, capsys: pyte
     assert len(said) == 1 and "apt install llvm-19" in said[0]
 
 
-def test_a_library_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--library", "nowhere.so"]) == 1
-    assert "nowhere.so" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--library", "nowhere.so"], "nowhere.so: No such file"),
+        (["--library", __file__], "is no library for aarch64"),
+        (["--from", "nowhere.json"], "nowhere.json"),
+        (["--from", __file__], "is no result of --json"),
+    ],
+)
+def test_a_wrong_file_is_one_line(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(arguments) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and complaint in said[0]
+
+
+def test_json_that_is_something_else_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for content in ("[]", "{}", '{"cores": {}}'):
+        (tmp_path / "r.json").write_text(content)
+        assert command.main(["--from", str(tmp_path / "r.json")]) == 1
+        assert len(capsys.readouterr().err.splitlines()) == 1
