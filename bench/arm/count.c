@@ -9,6 +9,8 @@
 
      block ADDRESS WORD WORD ...        numbers in hexadecimal; blocks count from 0 in the order of these lines
      region NUMBER BLOCK:TIMES ...      in decimal; the last one, until the program's end, is named -1
+     map LINE                           of /proc/self/maps at the end. It is qemu's, in which the program's files lie
+                                        at the addresses that they have for the program, qemu's own beside them
 
    For programs of one thread: the counters are not atomic. The declarations are those of qemu's plugin interface 1
    (qemu 7.2, Debian 12's), so that no header of qemu is needed. */
@@ -93,11 +95,19 @@ static void on_called(plugin_id id, unsigned cpu, int64_t number, uint64_t a, ui
   else if (number == closing) close_region(number);
 }
 
+static void copy_maps(void) {
+  char line[8192];
+  FILE* maps = fopen("/proc/self/maps", "r");
+  while (maps && fgets(line, sizeof line, maps)) fprintf(out, "map %s", line);
+  if (maps) fclose(maps);
+}
+
 static void on_ended(plugin_id id, void* unused) {
   (void)id, (void)unused;
   close_region(-1);
   fclose(regions);
   fwrite(regions_text, 1, regions_size, out);
+  copy_maps();
   fclose(out);
 }
 

@@ -93,22 +93,26 @@ def argument(plugin: Path, out: Path, syscall: int | None = None) -> str:
     return f"{plugin},out={out}" + (f",syscall={syscall}" if syscall is not None else "")
 
 
-def read_regions(path: Path) -> list[Region]:
-    """In the order in which they were closed; the last one, numbered -1, ran until the program's end.
+def read_counts(path: Path) -> tuple[list[Region], str]:
+    """Regions in the order in which they were closed; the last one, numbered -1, ran until the program's end.
 
-    Raises EdgeVQAError when the program ended before the plugin could write.
+    Also where its files lay: lines of /proc/self/maps. Raises EdgeVQAError when the program died before the plugin
+    could write.
     """
     blocks: list[Block | str] = []
     regions: list[Region] = []
-    with path.open(encoding="ascii") as lines:
+    maps: list[str] = []
+    with path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             if line.startswith("block"):
                 blocks.append(line)
+            elif line.startswith("map"):
+                maps.append(line.removeprefix("map "))
             else:
                 regions.append(Region(int(line.split(None, 2)[1]), partial(_times, blocks, line)))
     if not regions or regions[-1].number != -1:
         raise EdgeVQAError(f"{path}: is not complete: the emulated program did not end as it should")
-    return regions
+    return regions, "".join(maps)
 
 
 def _times(blocks: list[Block | str], line: str) -> dict[Block, int]:

@@ -6,12 +6,14 @@ import re
 import shutil
 import subprocess
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 from .counted import Block, Region, products
 from .cycles import LLVM, CycleModel
+
+_HIGHEST = 2**64
 
 LEAST = 0.01
 """Loops with a smaller share of a contender's cycles are not shown."""
@@ -60,6 +62,15 @@ def inner_loops(contender: str, region: Region, model: CycleModel, maps: str) ->
     return sorted(found, key=lambda row: -row["share"])
 
 
+def by_file(region: Region, maps: str) -> dict[str, int]:
+    """Instructions by the program's or library's file, most first."""
+    names = Symbols(maps)
+    found: Counter[str] = Counter()
+    for block, times in region.times.items():
+        found[Path(names.file(block.address)).name or "unknown"] += len(block.words) * times
+    return dict(found.most_common())
+
+
 class Symbols:
     """Addresses of an emulated program -> names of functions."""
 
@@ -72,14 +83,21 @@ class Symbols:
             if path:
                 begin, end = (int(address, 16) for address in span.split("-"))
                 if not int(offset, 16):
-                    bases.setdefault(path[0], begin)
-                self._files.append((begin, end, path[0]))
+                    bases.setdefault(path[0].rstrip(), begin)
+                self._files.append((begin, end, path[0].rstrip()))
+        self._files.sort()
         self._bases = bases
         self._tables: dict[str, tuple[list[int], list[str]]] = {}
 
+    def file(self, address: int) -> str:
+        """The path of the file that lies there, or nothing."""
+        at = bisect_right(self._files, (address, _HIGHEST, "")) - 1
+        begin, end, path = self._files[at] if at >= 0 else (0, 0, "")
+        return path if begin <= address < end else ""
+
     def function(self, address: int) -> str:
         """`name (library)`; without a symbol the library's offset, where the function may have begun earlier."""
-        path = next((path for begin, end, path in self._files if begin <= address < end), "")
+        path = self.file(address)
         if not path:
             return f"{address:#x}"
         offset = address - self._bases.get(path, 0)

@@ -63,6 +63,16 @@ def starts(result: Mapping[str, Any]) -> Table:
     return rows
 
 
+def start_files(result: Mapping[str, Any]) -> str:
+    """One sentence about the last core: where the instructions of whole processes were."""
+    core, found = list(result["start"].items())[-1]
+    said = []
+    for name, start in found.items():
+        most = [f"{file} {count / 1e6:.0f}" for file, count in start["files"].items() if count >= 5e6]
+        said.append(f"{NAMES[name]}: {', '.join(most)}")
+    return f"By file, as {proper(core)}, at least 5 Minstr: {'; '.join(said)}."
+
+
 def kernels(result: Mapping[str, Any], contender: str | None = None) -> Table:
     """The inner loops of `contender`, or of all."""
     rows = [
@@ -177,7 +187,7 @@ def _all(result: Mapping[str, Any], table: Callable[[Table], str], with_steps: b
         boards(result),
     )
     parts += [table(rows) for rows in tables if len(rows) > 1]
-    parts.append(note(core_limits(result)))
+    parts += [note(core_limits(result)), *([note(start_files(result))] if starts(result) else [])]
     return "\n\n".join(parts)
 
 
@@ -185,7 +195,7 @@ def blocks(result: Mapping[str, Any]) -> dict[str, str]:
     """The marked blocks that a result fills: name -> Markdown."""
     return {
         "arm": "\n".join([as_markdown(contenders(result)), "", *(f"- {note}" for note in notes(result))]),
-        "arm-start": as_markdown(starts(result)) if starts(result) else "",
+        "arm-start": f"{as_markdown(starts(result))}\n\n{start_files(result)}" if starts(result) else "",
         "arm-kernels": f"{as_markdown(kernels(result))}\n\n{core_limits(result)}",
         "arm-steps": f"```\n{as_plain(steps(result))}\n```",
         "arm-check": as_markdown(published_check(result)),

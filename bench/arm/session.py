@@ -22,7 +22,7 @@ from . import counted, worker
 from .boards import best_peer
 from .cycles import LLVM, SECOND_MODELS, CycleModel
 from .files import QUESTIONS, prepare_files
-from .kernels import inner_loops, limits
+from .kernels import by_file, inner_loops, limits
 from .machine import Machine, prepare
 from .steps import step_table
 
@@ -67,12 +67,12 @@ class Bench:
     def count(
         self, name: str, arguments: Sequence[str], syscall: int | None = None
     ) -> tuple[list[counted.Region], str]:
-        """What ran when Python was run as the core, and what it printed. Raises EdgeVQAError when it fails."""
+        """What ran when Python was run as the core, and where its files lay. Raises EdgeVQAError when it fails."""
         out = self.folder / f"{name}.counted"
-        printed = self.run(name, arguments, counted.argument(self.plugin, out, syscall))
-        regions = counted.read_regions(out)
+        self.run(name, arguments, counted.argument(self.plugin, out, syscall))
+        found = counted.read_counts(out)
         out.unlink()
-        return regions, printed
+        return found
 
     def run(self, name: str, arguments: Sequence[str], plugin: str | None = None) -> str:
         """What it printed."""
@@ -141,7 +141,7 @@ def measure_contenders(bench: Bench) -> tuple[dict[str, Any], list[dict[str, Any
     found: dict[str, Any] = {}
     loops = []
     for name in (OURS, *bench.plan.peers):
-        regions, _ = bench.count(name, ["-m", "bench.arm.worker", name, str(bench.folder), "regions"])
+        regions, maps = bench.count(name, ["-m", "bench.arm.worker", name, str(bench.folder), "regions"])
         said = json.loads((bench.folder / f"{name}.json").read_text(encoding="utf-8"))
         encoder, head = (counted.joined(r for r in regions if r.number == n) for n in (worker.ENCODER, worker.HEAD))
         parts = {"encoder": encoder, "head": head}
@@ -152,7 +152,7 @@ def measure_contenders(bench: Bench) -> tuple[dict[str, Any], list[dict[str, Any
         if bench.second:
             second = {"name": bench.second.name, "cycles": bench.second.cycles(encoder)}
             found[name]["encoder"]["second_model"] = second
-        loops += inner_loops(name, counted.joined(parts.values()), bench.cycles, said["maps"])
+        loops += inner_loops(name, counted.joined(parts.values()), bench.cycles, maps)
         if name == OURS:
             wanted = said["logits"]
         else:
@@ -206,8 +206,9 @@ def measure_start(bench: Bench, model_path: Path) -> dict[str, Any]:
     found = {}
     for name, arguments in programs.items():
         answer = bench.run(name, arguments).strip()
-        regions, _ = bench.count(f"start-{name}", arguments)
-        found[name] = {"instructions": counted.joined(regions).instructions, "answer": answer}
+        regions, maps = bench.count(f"start-{name}", arguments)
+        whole = counted.joined(regions)
+        found[name] = {"instructions": whole.instructions, "files": by_file(whole, maps), "answer": answer}
     return found
 
 

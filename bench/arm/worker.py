@@ -191,7 +191,6 @@ def main(name: str, folder: Path, mode: str) -> None:
             between(HEAD, contender.ask)
         seen = picture
         found["logits"].append(list(contender.logits()))
-    found["maps"] = Path("/proc/self/maps").read_text(encoding="utf-8")
     (folder / f"{name}.json").write_text(json.dumps(found), encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from tiny_model import make_model
 
 from bench.arm import __main__ as command
 from bench.arm import boards, cycles, files, kernels, report, session, worker
-from bench.arm.counted import CLOCK_GETTIME, Block, Region, argument, compile_plugin, joined, products, read_regions
+from bench.arm.counted import CLOCK_GETTIME, Block, Region, argument, compile_plugin, joined, products, read_counts
 from bench.arm.cycles import CycleModel
 from bench.arm.instructions import CLASSES, classify
 from bench.arm.steps import step_table
@@ -137,9 +137,10 @@ def test_counts_are_read_back(tmp_path: Path) -> None:
     file = tmp_path / "counted"
     file.write_text(
         f"block 1000 {ADD:x} {SDOT[0]:x}\nblock 1000 {ADD:x} {SDOT[0]:x}\nblock 2000 {ADD:x}\n"
-        "region 0 2:5\nregion 1 0:3 1:4 2:1\nregion -1\n"
+        "region 0 2:5\nregion 1 0:3 1:4 2:1\nregion -1\nmap 1000-2000 r-xp 00000000 00:00 1 /lib/a b.so\n"
     )
-    before, found, after = read_regions(file)
+    (before, found, after), maps = read_counts(file)
+    assert kernels.by_file(found, maps) == {"a b.so": 14, "unknown": 1}
     # The same block, translated twice, is one.
     assert found.times == {Block(0x1000, (ADD, SDOT[0])): 7, Block(0x2000, (ADD,)): 1}
     assert (before.instructions, found.instructions, after.instructions) == (5, 15, 0)
@@ -151,7 +152,7 @@ def test_a_program_that_did_not_end_is_no_measurement(tmp_path: Path) -> None:
     file = tmp_path / "counted"
     file.write_text(f"block 1000 {ADD:x}\n")
     with pytest.raises(EdgeVQAError, match="did not end"):
-        read_regions(file)
+        read_counts(file)
 
 
 def program(path: Path, words: list[int]) -> Path:
@@ -188,7 +189,8 @@ def test_the_plugin_counts_a_program(tmp_path: Path) -> None:
     plugin, out = compile_plugin(tmp_path), tmp_path / "counted"
     qemu = ["qemu-aarch64", "-plugin", argument(plugin, out), "-cpu"]
     subprocess.run([*qemu, "cortex-a76", program(tmp_path / "program", PROGRAM)], check=True)
-    before, found, after = read_regions(out)
+    (before, found, after), maps = read_counts(out)
+    assert kernels.by_file(found, maps) == {"program": found.instructions}
     assert [before.number, found.number, after.number] == [0, 7, -1]
     assert (before.instructions, found.instructions, after.instructions) == (3, 1 + 4 * ROUNDS + 2, 3)
     assert found.macs == 2 * 16 * ROUNDS
@@ -204,7 +206,7 @@ def test_a_core_without_the_instruction_is_no_measurement(tmp_path: Path) -> Non
     done = subprocess.run([*qemu, "cortex-a72", program(tmp_path / "program", PROGRAM)], capture_output=True)
     assert done.returncode != 0
     with pytest.raises(EdgeVQAError, match="did not end"):
-        read_regions(out)
+        read_counts(out)
 
 
 class Flat:
@@ -272,7 +274,12 @@ def result() -> dict:
         "cores": cores, "ratios": session.ratios(cores),
         "kernels": {c: {"limits": {"sdot": 32.0}, "loops": [{**loop, "macs_per_cycle": 32.0}]} for c in cores},
         "steps": {core: [step] for core in cores},
-        "start": {"cortex-a76": {n: {"instructions": k, "answer": "a"} for n, k in (("ours", 1e8), ("litert", 3e8))}},
+        "start": {
+            "cortex-a76": {
+                name: {"instructions": count, "files": {"python3": count - 1e6, "libc": 1e6}, "answer": "a"}
+                for name, count in (("ours", 1e8), ("litert", 3e8))
+            }
+        },
     }  # fmt: skip
 
 
@@ -303,6 +310,13 @@ def test_a_second_model_has_its_own_best_peer(result: dict) -> None:
         result["cores"]["cortex-a53"][name]["encoder"]["second_model"] = {"name": "cortex-a55", "cycles": found}
     said = "Cortex-A53's encoder by LLVM's model of Cortex-A55: edge_vqa 10.0 Mcycles, onnxruntime (u8) 14.0, best peer"
     assert f"{said} / ours 1.40." in report.notes(result)
+
+
+def test_processes_are_compared_whole_and_by_file(result: dict) -> None:
+    assert report.starts(result)[1:] == [["Cortex-A76", "100", "300", "3.00"]]
+    assert report.start_files(result) == (
+        "By file, as Cortex-A76, at least 5 Minstr: edge_vqa: python3 99; LiteRT: python3 299."
+    )
 
 
 def test_a_document_without_a_block_is_an_error(result: dict, tmp_path: Path) -> None:
