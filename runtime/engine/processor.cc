@@ -1,13 +1,18 @@
 // What evqa_levels and evqa_features_of_processor tell people.
 #include <string.h>
 
+#include <initializer_list>
+
 #include "interface.h"
 #include "../kernels/levels.h"
 
 #if defined(__x86_64__)
+#include "../kernels/x86/features.h"
 #define EVQA_BASELINE "x86-64"
 #elif defined(__aarch64__)
 #define EVQA_BASELINE "aarch64 asimd"
+#elif defined(__arm__)
+#define EVQA_BASELINE "arm vfp"
 #else
 #define EVQA_BASELINE "scalar"
 #endif
@@ -26,22 +31,13 @@ void append(char* text, size_t size, const char* word) {
 void find_features(char (&text)[sizeof feature_text]) {
   append(text, sizeof text, EVQA_BASELINE);
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-#define EVQA_FEATURE(name) \
-  if (__builtin_cpu_supports(name)) append(text, sizeof text, name)
-  EVQA_FEATURE("sse4.1");
-  EVQA_FEATURE("avx");
-  EVQA_FEATURE("avx2");
-  EVQA_FEATURE("fma");
-  EVQA_FEATURE("avx512f");
-  EVQA_FEATURE("avx512bw");
-  EVQA_FEATURE("avx512dq");
-  EVQA_FEATURE("avx512vl");
-  EVQA_FEATURE("avx512vnni");
-#undef EVQA_FEATURE
+  for (const char* name : {"sse4.1", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni"})
+    if (x86_has(name)) append(text, sizeof text, name);
 #elif defined(__aarch64__)
   if (arm_has_dotprod()) append(text, sizeof text, "asimddp");
   if (arm_has_i8mm()) append(text, sizeof text, "i8mm");
+#elif defined(__arm__)
+  if (arm32_has_neon()) append(text, sizeof text, "neon");
 #endif
 }
 

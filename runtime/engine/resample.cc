@@ -5,45 +5,27 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include "../kernels/x86/features.h"
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#elif defined(EVQA_HAS_NEON32)
+#include "../kernels/levels.h"
 #endif
 
 namespace evqa {
 namespace {
 
-constexpr int32_t kHalf = 1 << (kWeightBits - 1);
+#include "resample_rows.inc"
 
 double triangle(double x) {
   if (x < 0) x = -x;
   return x < 1 ? 1 - x : 0;
 }
 
-uint8_t clamp(int32_t x) { return static_cast<uint8_t>(x < 0 ? 0 : x > 255 ? 255 : x); }
-
 int32_t weight_at(const int16_t* weights, int tap) {
   const int16_t* pair = weights + tap / 2 * 4;
   return pair[tap % 2] * (1 << kLowBits) + pair[2 + tap % 2];
-}
-
-// The 16-bit luma less 16 and the chroma less 128 of one pixel.
-void yuv_pixel(int y, int u, int v, uint8_t* out) {
-  const int32_t luma = 298 * (y - 16) + 128;
-  out[0] = clamp((luma + 409 * (v - 128)) >> 8);
-  out[1] = clamp((luma - 100 * (u - 128) - 208 * (v - 128)) >> 8);
-  out[2] = clamp((luma + 516 * (u - 128)) >> 8);
-  out[3] = 0;
-}
-
-void nv12_rest(const uint8_t* luma, const uint8_t* chroma, int from, int width, uint8_t* out) {
-  for (int x = from; x < width; ++x) yuv_pixel(luma[x], chroma[x / 2 * 2], chroma[x / 2 * 2 + 1], out + 4 * x);
-}
-
-void yuyv_rest(const uint8_t* row, int from, int width, uint8_t* out) {
-  for (int x = from; x < width; ++x) {
-    const uint8_t* pair = row + x / 2 * 4;
-    yuv_pixel(row[2 * x], pair[1], pair[3], out + 4 * x);
-  }
 }
 
 // The plain forms, by which the others are tested.
@@ -62,25 +44,6 @@ void across_plain(const Axis& axis, const uint8_t* row, int step, uint8_t* out) 
     out[3 * x + 2] = clamp(b >> kWeightBits);
   }
 }
-
-// Walks the rows of a window round a ring.
-struct Walk {
-  const uint8_t *row, *first, *end;
-  size_t pitch;
-
-  Walk(const Ring& ring, int start, int offset)
-      : row(ring.bytes + static_cast<size_t>(start % ring.slots) * ring.pitch + offset),
-        first(ring.bytes + offset),
-        end(first + static_cast<size_t>(ring.slots) * ring.pitch),
-        pitch(ring.pitch) {}
-
-  const uint8_t* next() {
-    const uint8_t* here = row;
-    row += pitch;
-    if (row == end) row = first;
-    return here;
-  }
-};
 
 void down_plain(const Ring& ring, Window window, const int16_t* weights, int bytes, uint8_t* out) {
   for (int i = 0; i < bytes; ++i) {
@@ -110,11 +73,13 @@ constexpr RowKernels kPlain = {"plain", across_plain, down_plain, nv12_plain, yu
 const RowKernels* const* row_kernels(int* count) {
 #if defined(__x86_64__)
   static constexpr const RowKernels* kSets[] = {&kPlain, &kSse2, &kAvx2};
-  __builtin_cpu_init();
-  *count = __builtin_cpu_supports("avx2") ? 3 : 2;
+  *count = x86_has("avx2") ? 3 : 2;
 #elif defined(__aarch64__)
   static constexpr const RowKernels* kSets[] = {&kPlain, &kNeon};
   *count = 2;
+#elif defined(EVQA_HAS_NEON32)
+  static constexpr const RowKernels* kSets[] = {&kPlain, &kRowsNeon32};
+  *count = arm32_has_neon() ? 2 : 1;
 #else
   static constexpr const RowKernels* kSets[] = {&kPlain};
   *count = 1;

@@ -49,6 +49,8 @@ struct RowKernels {
 // Every set of kernels that this processor runs, plainest first.
 const RowKernels* const* row_kernels(int* count);
 
+extern const RowKernels kRowsNeon32;  // in builds of the level neon32, for processors that run it
+
 // Weights of an output at most; `pairs` of an axis is half of it, rounded up to an even number.
 int most_taps(int in, int out);
 inline int most_pairs(int in, int out) { return (most_taps(in, out) + 3) / 4 * 2; }

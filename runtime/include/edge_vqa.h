@@ -102,7 +102,7 @@ typedef struct evqa_about {
   int32_t attention; /* 0: the model looks everywhere alike */
   int32_t threads;
   float temperature;
-  const char* isa;     /* the level of kernels in use: scalar avx2 avx512vnni neon neondot neoni8mm */
+  const char* isa;     /* the level of kernels in use: scalar avx2 avx512vnni neon neondot neoni8mm neon32 */
   const char* details; /* the file's own JSON about itself */
 } evqa_about;
 

@@ -114,7 +114,7 @@ size_t packed_floats(int tile, int channels, int columns);
 void pack_floats(int tile, int channels, int columns, const float* weights, float* packed);
 
 struct Kernels {
-  const char* name;        // the level's: scalar avx2 avx512vnni neon neondot neoni8mm
+  const char* name;        // the level's: scalar avx2 avx512vnni neon neondot neoni8mm neon32
   int storage_offset;      // 0 or 128
 
   int conv_tile;           // a multiple of so many channels is packed like its parts, each a multiple too

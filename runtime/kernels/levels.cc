@@ -1,13 +1,20 @@
 // Which levels there are, which of them this processor runs, and how all pack float32.
 #include "levels.h"
 
+#if defined(__x86_64__)
+#include <initializer_list>
+
+#include "x86/features.h"
+#endif
+
 namespace evqa {
 namespace {
 
 #ifdef EVQA_HAS_AVX512VNNI
 bool runs_avx512vnni() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+  for (const char* name : {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni"})
+    if (!x86_has(name)) return false;
+  return true;
 }
 #endif
 
@@ -20,10 +27,9 @@ void add(const char* name, const Kernels* kernels, bool supported) { table[fille
 // A constructor, so that no thread ever sees the table half made.
 __attribute__((constructor)) void fill() {
   add("scalar", &kKernelsScalar, true);
-#if defined(__x86_64__) || defined(_M_X64)
-  __builtin_cpu_init();
+#if defined(__x86_64__)
 #ifdef EVQA_HAS_AVX2
-  add("avx2", &kKernelsAvx2, __builtin_cpu_supports("avx2"));
+  add("avx2", &kKernelsAvx2, x86_has("avx2"));
 #endif
 #ifdef EVQA_HAS_AVX512VNNI
   add("avx512vnni", &kKernelsAvx512vnni, runs_avx512vnni());
@@ -37,6 +43,10 @@ __attribute__((constructor)) void fill() {
 #endif
 #ifdef EVQA_HAS_NEONI8MM
   add("neoni8mm", &kKernelsNeoni8mm, arm_has_dotprod() && arm_has_i8mm());
+#endif
+#elif defined(__arm__)
+#ifdef EVQA_HAS_NEON32
+  add("neon32", &kKernelsNeon32, arm32_has_neon());
 #endif
 #endif
 }

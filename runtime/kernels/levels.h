@@ -11,10 +11,12 @@ extern const Kernels kKernelsAvx512vnni;
 extern const Kernels kKernelsNeon;
 extern const Kernels kKernelsNeondot;
 extern const Kernels kKernelsNeoni8mm;
+extern const Kernels kKernelsNeon32;
 
-extern const FloatKernels kFloatNeon;  // for all levels of ARM
+extern const FloatKernels kFloatNeon;  // for all levels of 64-bit ARM
 
 bool arm_has_dotprod();
 bool arm_has_i8mm();
+bool arm32_has_neon();
 
 }  // namespace evqa
