@@ -19,8 +19,8 @@ from .simulate import IntegerConv
 
 _LARGEST_SUM = 1 << 30
 _SCALE_STEP = 2.0**-16
-"""Scales are whole multiples of it: a sum's product below 256 then fits float32, and an engine may multiply, add the zero
-point and round in one fused operation with the bits of the separate ones (docs/evqa-format.md)."""
+"""Scales are whole multiples of it: a sum's product below 256 then fits float32, and an engine may multiply, add the
+zero point and round in one fused operation with the bits of the separate ones (docs/evqa-format.md)."""
 _BATCH = 4
 """Pictures at once: as many as keep temporary tensors small enough to be used again instead of mapped anew."""
 

@@ -35,7 +35,8 @@ def write(root: Path, caches: list[tuple[str, str, str]]) -> Path:
 
 
 def test_the_system_is_believed(program: Path, tmp_path: Path) -> None:
-    write(tmp_path, [("1", "Instruction", "64K"), ("1", "Data", "48K"), ("2", "Unified", "2048K"), ("3", "Unified", "33M")])
+    own = [("1", "Instruction", "64K"), ("1", "Data", "48K"), ("2", "Unified", "2048K"), ("3", "Unified", "33M")]
+    write(tmp_path, own)
     assert ask(program, "caches", tmp_path, 0) == [48 * KB, 2048 * KB]
     assert ask(program, "caches", tmp_path, A53) == [48 * KB, 2048 * KB]
 
@@ -48,7 +49,8 @@ def test_else_the_name_of_the_core_tells(program: Path, tmp_path: Path) -> None:
 
 
 def test_what_makes_no_sense_is_left_out(program: Path, tmp_path: Path) -> None:
-    write(tmp_path, [("1", "Data", "K"), ("1", "Data", "0K"), ("2", "Unified", "99999999999999999999K"), ("2", "Unified", "12Q")])
+    sizes = ["K", "0K", "99999999999999999999K", "12Q"]
+    write(tmp_path, [("1", "Data", size) for size in sizes] + [("2", "Unified", size) for size in sizes])
     assert ask(program, "caches", tmp_path, 0) == [32 * KB, 256 * KB]
 
 
