@@ -1,6 +1,6 @@
 """python -m wheels [--out FOLDER] [--only PLATFORM ...] | --check WHEEL ...
 
-Builds wheels for 64-bit ARM, x86-64 and 32-bit ARM on any one of them; needs
+Builds wheels for 64-bit ARM, x86-64 and 32-bit ARM, with glibc and with musl, on any one of them; needs
 
     pip install ".[wheels]"
 

