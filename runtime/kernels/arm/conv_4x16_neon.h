@@ -107,7 +107,7 @@ EVQA_INLINE void general_tiles(const ConvArgs& a, Sums s, int pixel, int channel
 }
 
 template <int kRows>
-void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, const TileStart*) {
+void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last) {
   const ptrdiff_t step = tile_bytes(a.shape);
   const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
   const ptrdiff_t in_step = kRows * a.in_pixel, out_step = kRows * a.out_pixel;
@@ -131,8 +131,8 @@ void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, c
 }
 
 void conv_4x16(const ConvArgs& a) {
-  static constexpr ConvBlock blocks[] = {block_4x16<1>, block_4x16<2>, block_4x16<3>, block_4x16<4>};
-  walk_conv(a, a.pixels, blocks, 4, 2 * kTile, [](const ConvArgs&, int, int, TileStart*) {});
+  static constexpr TileBlock blocks[] = {block_4x16<1>, block_4x16<2>, block_4x16<3>, block_4x16<4>};
+  walk_tiles(a, a.pixels, blocks, 4, 2 * kTile);
 }
 
 template <int kRows, int kTiles>
