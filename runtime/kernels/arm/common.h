@@ -57,36 +57,6 @@ EVQA_INLINE Groups divide(int pixels, int most) {
 // Whether requant_magic in requant.h may be used for a tile; kAllMagic: without clamping in between.
 enum Magic { kNoMagic, kMagicSums, kAllMagic };
 
-// What a tile's sums start with, laid out as its level likes it.
-struct TileStart {
-  alignas(16) int32_t sums[2 * kTile];
-  Magic magic;
-  int run;  // so many tiles from this one on are simple: is_plain, kAllMagic and 8 channels
-};
-
-// One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, each by channels first .. last - 1.
-using ConvBlock = void (*)(const ConvArgs&, int pixel, int groups, int first, int last, const TileStart* starts);
-
-// blocks[n - 1] takes n pixels, n <= most, and `width` channels at a time. Weights go from the caches to every group of
-// pixels anew, but where they are many and pixels are few, they are gone through once, and the pixels for all of them.
-// `begin` fills what a level needs of the starts of channels first .. last - 1. `pixels`: or what else the blocks count.
-template <class Begin>
-EVQA_INLINE void walk_conv(const ConvArgs& a, int pixels, const ConvBlock* blocks, int most, int width, Begin begin) {
-  constexpr int kStarts = 64, kManyWeights = 24576;
-  TileStart starts[kStarts];
-  const Groups g = divide(pixels, most);
-  const int full = g.count - g.short_count;
-  const int weights = a.channels * a.shape.segments * a.shape.segment_quads * 4;
-  const bool weights_once = weights > kManyWeights && a.channels > a.pixels && g.count > 1;
-  const int part = weights_once ? width : kStarts * kTile;
-  for (int c = 0; c < a.channels; c += part) {
-    const int end = least(c + part, a.channels);
-    begin(a, c, end, starts);
-    if (full) blocks[g.size - 1](a, 0, full, c, end, starts);
-    if (g.short_count) blocks[g.size - 2](a, full * g.size, g.short_count, c, end, starts);
-  }
-}
-
 // So many rows of a dense product, from `row` on.
 using DenseBlock = void (*)(const DenseArgs&, int row);
 

@@ -1,7 +1,7 @@
 // Convolution and dense products for ARMv8.0, which has no dot product: 4 pixels x 16 channels.
 //
-// Packed: a tile is 8 channels: its head, then for every quad of inputs k0..k3 two vectors of 4 channels, the even and the odd
-// ones, each
+// Packed: a tile is 8 channels: its head, then for every quad of inputs k0..k3 two vectors of 4 channels, the even
+// and the odd ones, each
 //     [c0: k0 k1 | c2: k0 k1 | c4 | c6 | c0: k2 k3 | c2: k2 k3 | c4 | c6]
 // A pixel's k0 k1 and k2 k3 are broadcast as 16-bit lanes; then for each vector
 //     t = smull(low half, k0 k1);  t = smlal2(t, high half, k2 k3);  acc = sadalp(acc, t)
@@ -107,10 +107,11 @@ EVQA_INLINE void general_tiles(const ConvArgs& a, Sums s, int pixel, int channel
 }
 
 template <int kRows>
-void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, const TileStart*) {
+void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last) {
   const ptrdiff_t step = tile_bytes(a.shape);
   const int8_t* packed = static_cast<const int8_t*>(a.packed) + first / kTile * step;
   const ptrdiff_t in_step = kRows * a.in_pixel, out_step = kRows * a.out_pixel;
+  const ptrdiff_t residual = reinterpret_cast<intptr_t>(a.residual) - reinterpret_cast<intptr_t>(a.out);
   Alike part;
   for (int c = first; c < last; c += part.tiles * kTile, packed += part.tiles * step) {
     const PairHead* head = reinterpret_cast<const PairHead*>(packed);
@@ -118,9 +119,8 @@ void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, c
     const int32_t* start = part.general || part.ending >= kAny ? head->sums : head->exact_sums;
     Run r = {{a.in + pixel * a.in_pixel, a.in_pixel, a.in_segment, a.shape.segments, a.shape.segment_quads,
               packed + kHeadBytes, step, {start, start + step / 4}},
-             a.out + pixel * a.out_pixel + c, a.out_pixel, 0, a.out_zero, reinterpret_cast<intptr_t>(a.residual) - reinterpret_cast<intptr_t>(a.out),
+             a.out + pixel * a.out_pixel + c, a.out_pixel, part.tiles >= 2 ? part.tiles / 2 : 1, a.out_zero, residual,
              a.residual_zero, a.residual_scale};
-    r.count = part.tiles >= 2 ? part.tiles / 2 : 1;
     for (int g = 0; g < groups; ++g, r.sums.in += in_step, r.out += out_step) {
       if (part.general)
         general_tiles<kRows>(a, r.sums, pixel + g * kRows, c, part.tiles);
@@ -131,8 +131,8 @@ void block_4x16(const ConvArgs& a, int pixel, int groups, int first, int last, c
 }
 
 void conv_4x16(const ConvArgs& a) {
-  static constexpr ConvBlock blocks[] = {block_4x16<1>, block_4x16<2>, block_4x16<3>, block_4x16<4>};
-  walk_conv(a, a.pixels, blocks, 4, 2 * kTile, [](const ConvArgs&, int, int, TileStart*) {});
+  static constexpr TileBlock blocks[] = {block_4x16<1>, block_4x16<2>, block_4x16<3>, block_4x16<4>};
+  walk_tiles(a, a.pixels, blocks, 4, 2 * kTile);
 }
 
 template <int kRows, int kTiles>

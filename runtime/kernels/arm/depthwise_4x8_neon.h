@@ -1,8 +1,8 @@
 // 3x3 depthwise for ARMv8.0: 4 pixels x 8 channels.
 //
-// Packed: a tile is 8 channels: its head, then 9 taps. Rows are in an order that puts the smallest taps last. 9 multiplies, 8
-// or 10 additions and, where results are exact, 2 FMLA and 3 narrowings for 8 outputs: 12 or 13 cycles on both pipes of
-// Cortex-A72. See filter_4x8_neon.h.
+// Packed: a tile is 8 channels: its head, then 9 taps. Rows are in an order that puts the smallest taps last. 9
+// multiplies, 8 or 10 additions and, where results are exact, 2 FMLA and 3 narrowings for 8 outputs: 12 or 13 cycles
+// on both pipes of Cortex-A72. See filter_4x8_neon.h.
 #pragma once
 
 #include "filter_4x8_neon.h"
@@ -11,7 +11,7 @@ namespace evqa {
 namespace {
 
 struct FilterTile {
-  TileHead<kTile> head;
+  TileHead<1> head;
   FilterTaps filter;
 };
 static_assert(sizeof(FilterTile) % 16 == 0);
@@ -58,8 +58,8 @@ void depthwise_prepare(const DepthwiseArgs& a, void* packed) {
 }
 
 // One pixel of the last channels, or between bounds.
-EVQA_INLINE void depthwise_pixel(const DepthwiseArgs& a, const FilterTaps& filter, const FilterRow& row, ptrdiff_t in_at,
-                                 ptrdiff_t out_at, int channel) {
+EVQA_INLINE void depthwise_pixel(const DepthwiseArgs& a, const FilterTaps& filter, const FilterRow& row,
+                                 ptrdiff_t in_at, ptrdiff_t out_at, int channel) {
   const int n = least(kTile, a.channels - channel);
   int32x4_t acc[1][2] = {{vld1q_s32(a.bias + channel), vld1q_s32(a.bias + channel + 4)}};
   for (int tap = 0; tap < 9; ++tap) {

@@ -1,15 +1,15 @@
 // One or two rows of a 3x3 depthwise filter in assembler: groups of up to 4 pixels x 8 channels.
 //
-// Taps are multiplied in pairs, t = smull(tap), t = smlal(t, next tap), and added to two vectors of sums with saddw; the ninth
-// alone. Pairs take turns with two sets of products, so that an in-order core has eight independent instructions between a
-// product and its use: with taps numbered row by row, A = 0 1, B = 2 4, A = 3 5, B = 7 6, A = 8, or B = 7 6 8. Rows may be in
-// any order. Loads stand together: in the model of Cortex-A53 every change from vector arithmetic
-// to loads costs some cycles.
+// Taps are multiplied in pairs, t = smull(tap), t = smlal(t, next tap), and added to two vectors of sums with saddw;
+// the ninth alone. Pairs take turns with two sets of products, so that an in-order core has eight independent
+// instructions between a product and its use: with taps numbered row by row, A = 0 1, B = 2 4, A = 3 5, B = 7 6, A =
+// 8, or B = 7 6 8. Rows may be in any order. Loads stand together: in the model of Cortex-A53 every change from
+// vector arithmetic to loads costs some cycles.
 //
-// v0..v7 sums, pixel by pixel; v14..v17 and v18..v21 products A and B; v22..v30 taps; v8..v13, v31, and at first v6 v7 inputs.
-// x1..x3 input rows, x8 output, x9 groups to come, x10..x17 one to eight pixels on; x5, x6, x7 start, scale and shift; x20 the
-// next row's pointers, x24..x26 where the taps' rows are in them, x19 what to add to them, x21 rows to come, x22 and x23 groups
-// of kPixels and of one less.
+// v0..v7 sums, pixel by pixel; v14..v17 and v18..v21 products A and B; v22..v30 taps; v8..v13, v31, and at first v6
+// v7 inputs. x1..x3 input rows, x8 output, x9 groups to come, x10..x17 one to eight pixels on; x5, x6, x7 start,
+// scale and shift; x20 the next row's pointers, x24..x26 where the taps' rows are in them, x19 what to add to them,
+// x21 rows to come, x22 and x23 groups of kPixels and of one less.
 #pragma once
 
 #include "prepare_neon.h"
@@ -75,8 +75,8 @@ static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, at) == 1
 #define EVQA_LAST_LEFT1 EVQA_LEFT1
 #define EVQA_LAST_MIDDLE1 EVQA_MIDDLE1
 #define EVQA_LAST_RIGHT1 EVQA_RIGHT1
-// Stride 2: even columns in v8..v12, odd ones in v13 v31 v6 v7. Of the last row, when sums are in v6 and v7, odd ones in
-// v8..v11, even ones in v12 v13 v31, and, when the odd ones are done with, v8 v9.
+// Stride 2: even columns in v8..v12, odd ones in v13 v31 v6 v7. Of the last row, when sums are in v6 and v7, odd ones
+// in v8..v11, even ones in v12 v13 v31, and, when the odd ones are done with, v8 v9.
 #define EVQA_IN2_1(row) EVQA_LD(8, row, 0) EVQA_LD(9, row, 2) EVQA_LD(13, row, 1)
 #define EVQA_IN2_2(row) EVQA_IN2_1(row) EVQA_LD(10, row, 4) EVQA_LD(31, row, 3)
 #define EVQA_IN2_3(row) EVQA_IN2_2(row) EVQA_LD(11, row, 6) EVQA_LD(6, row, 5)
@@ -148,7 +148,8 @@ static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, at) == 1
 #define EVQA_OTHER_A3 EVQA_WIDE(4, 4, 16, 5, 5)
 #define EVQA_OTHER_A4 EVQA_OTHER_A3 EVQA_WIDE(6, 6, 17, 7, 7)
 
-// Exact results (requant_exact.h), y in v8..v15; others in the sums' own registers. Both leave bytes in v16 v17 v20 v21.
+// Exact results (requant_exact.h), y in v8..v15, scales in v18 v19; others in the sums' own registers. Both leave bytes in v16 v17 v20
+// v21.
 #define EVQA_UP_TO1(each) each(8, 9, 0, 1, 16)
 #define EVQA_UP_TO2(each) EVQA_UP_TO1(each) each(10, 11, 2, 3, 17)
 #define EVQA_UP_TO3(each) EVQA_UP_TO2(each) each(12, 13, 4, 5, 20)
@@ -188,9 +189,11 @@ static_assert(offsetof(FilterRows, count) == 64 && offsetof(FilterRows, at) == 1
   "ldp x21, x10, [%[s], #64]\nldp x4, x5, [%[s], #80]\nldp x6, x7, [%[s], #96]\nldp x22, x23, [%[s], #112]\n" \
   "add x11, x10, x10\nadd x12, x11, x10\nadd x13, x11, x11\nadd x14, x13, x10\nadd x15, x12, x12\nadd x16, x15, x10\n" \
   "add x17, x13, x13\nmov x20, %[s]\n" EVQA_BEFORE_##result \
-  "ldp d22, d23, [x4]\nldp d24, d25, [x4, #16]\nldp d26, d27, [x4, #32]\nldp d28, d29, [x4, #48]\nldr d30, [x4, #64]\n" \
+  "ldp d22, d23, [x4]\nldp d24, d25, [x4, #16]\nldp d26, d27, [x4, #32]\nldp d28, d29, [x4, #48]\n" \
+  "ldr d30, [x4, #64]\n" \
   "ldr x19, [%[s], #136]\nldrb w24, [x4, #72]\nldrb w25, [x4, #73]\nldrb w26, [x4, #74]\n" \
-  "1:\nldr x1, [x20, x24]\nldr x2, [x20, x25]\nldr x3, [x20, x26]\nldr x8, [x20, #24]\nadd x20, x20, #32\nmov x9, x22\n" \
+  "1:\nldr x1, [x20, x24]\nldr x2, [x20, x25]\nldr x3, [x20, x26]\nldr x8, [x20, #24]\n" \
+  "add x20, x20, #32\nmov x9, x22\n" \
   "add x1, x1, x19\nadd x2, x2, x19\nadd x3, x3, x19\nadd x8, x8, x19\n" \
   "2:\n" EVQA_GROUP(S, P, result) "b.ne 2b\n" \
   "cbz x23, 4f\nmov x9, x23\n" \

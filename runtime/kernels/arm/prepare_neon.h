@@ -6,9 +6,9 @@
 namespace evqa {
 namespace {
 
-// As prepare_head, but a channel of no weights, as dead ones are, gets a scale of 1 and its result before the zero point as
-// bias, which is always exact.
-EVQA_INLINE void prepare_tile(TileHead<kTile>* head, const int32_t* bias, const float* scale, int zero) {
+// As prepare_head, but a channel of no weights, as dead ones are, gets a scale of 1 and its result before the zero
+// point as bias, which is always exact.
+EVQA_INLINE void prepare_tile(TileHead<1>* head, const int32_t* bias, const float* scale, int zero) {
   int32_t biases[kTile];
   float scales[kTile];
   for (int c = 0; c < kTile; ++c) {

@@ -126,15 +126,16 @@ EVQA_INLINE void requant_room(const int32x4_t (&acc)[kRows][2], const float* sca
 // One block of a convolution: `groups` times a block's rows of pixels from `pixel` on, each by channels first .. last - 1.
 using TileBlock = void (*)(const ConvArgs&, int pixel, int groups, int first, int last);
 
-// blocks[n - 1] takes n pixels, n <= most. Weights go from the caches to every group of pixels anew, but where they are
-// many and pixels are few, they are gone through once, and the pixels for all of them. `pixels`: or what else blocks count.
-EVQA_INLINE void walk_tiles(const ConvArgs& a, int pixels, const TileBlock* blocks, int most) {
+// blocks[n - 1] takes n pixels, n <= most, and `width` channels at a time. Weights go from the caches to every group of
+// pixels anew, but where they are many and pixels are few, they are gone through once, and the pixels for all of them.
+// `pixels`: or what else blocks count.
+EVQA_INLINE void walk_tiles(const ConvArgs& a, int pixels, const TileBlock* blocks, int most, int width = kTile) {
   constexpr int kManyWeights = 24576;
   const Groups g = divide(pixels, most);
   const int full = g.count - g.short_count;
   const int weights = a.channels * a.shape.segments * a.shape.segment_quads * 4;
   const bool weights_once = weights > kManyWeights && a.channels > a.pixels && g.count > 1;
-  const int part = weights_once ? kTile : a.channels;
+  const int part = weights_once ? width : a.channels;
   for (int c = 0; c < a.channels; c += part) {
     const int end = least(c + part, a.channels);
     if (full) blocks[g.size - 1](a, 0, full, c, end);

@@ -10,7 +10,7 @@ namespace evqa {
 namespace {
 
 struct PairHead {
-  // Of simple tiles, which are 8 channels for which requant_exact.h holds: what sums begin with, bias + kMagicBits, and so on.
+  // Of simple tiles, 8 channels for which requant_exact.h holds: what sums begin with, bias + kMagicBits, and so on.
   int32_t exact_sums[kTile];
   float exact_scale[kTile], shift[kTile];
   // Of all. Between packing and preparing `sums` are 128 * sum |w|, in order.
@@ -43,7 +43,7 @@ EVQA_INLINE void prepare_pairs(const ConvArgs& a, void* packed, ptrdiff_t step) 
   int64_t run = 0;
   for (int c = (tiles(a.channels) - 1) * kTile; c >= 0; c -= kTile) {
     PairHead* to = reinterpret_cast<PairHead*>(p -= step);
-    TileHead<kTile> head = {};
+    TileHead<1> head = {};
     memcpy(head.start, to->sums, sizeof to->sums);
     prepare_tile(&head, a.bias + c, a.scale + c, a.out_zero);
     store_pairs(to->exact_sums, head.start);

@@ -1,14 +1,14 @@
 // The inner loop of conv_4x16_neon.h, in assembler: compilers load single lanes through general registers and spill.
 //
 // Rows are pixels. Two rows at a time, for as many vectors of weights as there are (four or two):
-//     sadalp of the products before, smull into one row's products, into the other's, smlal2 onto the one's, onto the other's
-// so that an in-order core always has eight independent instructions between a product and its use. LD2R broadcasts k0 k1
-// and k2 k3. Loads stand together, behind the loop's additions, which move the pointers in advance: in the model of Cortex-A53
-// every change from vector arithmetic to loads costs some cycles.
+//     sadalp of the products before; smull into one row's products, then the other's; smlal2 onto the one's, the other's
+// so that an in-order core always has eight independent instructions between a product and its use. LD2R broadcasts
+// k0 k1 and k2 k3. Loads stand together, behind the loop's additions, which move the pointers in advance: in the
+// model of Cortex-A53 every change from vector arithmetic to loads costs some cycles.
 //
-// v16..v31 sums, row by row; v8..v11 weights; v0..v3 and v4..v7 products and v12 v13, v14 v15 inputs of even and odd rows.
-// The rows' pointers are in x1..x4, those of the run in x13..x16, its distance from the rows in x22; x10 and x20 what sums
-// begin with.
+// v16..v31 sums, row by row; v8..v11 weights; v0..v3 and v4..v7 products and v12 v13, v14 v15 inputs of even and odd
+// rows. The rows' pointers are in x1..x4, those of the run in x13..x16, its distance from the rows in x22; x10 and
+// x20 what sums begin with.
 #pragma once
 
 #include "start_4x16_neon.h"
@@ -76,8 +76,8 @@ static_assert(offsetof(Sums, start) == 56);
 #define EVQA_LOOP2(T) \
   EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_SUM(T, 1, EVQA_B) EVQA_TWO(T) EVQA_SUM(T, 0, EVQA_A)
 #define EVQA_LOOP3(T) \
-  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_IN(2, EVQA_KC) EVQA_SUM(T, 2, EVQA_A) EVQA_TWO(T) EVQA_SUM(T, 0, EVQA_A) \
-  EVQA_PRODUCTS(T, 28, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 29, EVQA_A)
+  EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_IN(2, EVQA_KC) EVQA_SUM(T, 2, EVQA_A) EVQA_TWO(T) \
+  EVQA_SUM(T, 0, EVQA_A) EVQA_PRODUCTS(T, 28, EVQA_A) EVQA_SUM(T, 1, EVQA_B) EVQA_ONTO(T, 29, EVQA_A)
 #define EVQA_LOOP4(T) \
   EVQA_IN(0, EVQA_KA) EVQA_IN(1, EVQA_KB) EVQA_SUM(T, 3, EVQA_B) EVQA_TWO(T) EVQA_SUM(T, 0, EVQA_A) \
   EVQA_IN(2, EVQA_KA) EVQA_IN(3, EVQA_KB) EVQA_SUM(T, 1, EVQA_B) EVQA_TWO(T) EVQA_SUM(T, 2, EVQA_A)
@@ -97,8 +97,8 @@ static_assert(offsetof(Sums, start) == 56);
   "ldp x1, x3, [%[s]]\nldp x5, x6, [%[s], #16]\nldp x7, x8, [%[s], #32]\n" \
   "ldr x9, [%[s], #48]\nldp x10, x20, [%[s], #56]\n" \
   "add x2, x1, x3\nadd x4, x2, x3, lsl #1\nadd x3, x2, x3\nadd x11, x9, #16\nmov x22, #-4\nsub x8, x8, #32\n"
-// From sums that are loaded to all products added. `zero` is where the last row's products are: they begin with zero, as
-// the first quad adds them.
+// From sums that are loaded to all products added. `zero` is where the last row's products are: they begin with zero,
+// as the first quad adds them.
 #define EVQA_QUADS(T, R, zero) \
   EVQA_ZERO_##zero \
   "1:\n" \

@@ -3,10 +3,11 @@
 //     fmla: y = sum * scale + shift;  trn1: the low 16 bits of a pair of vectors, in order;  sqxtn: bytes
 // for two rows at a time; or, for tiles that are not exact or have a residual, as requant_any.
 //
-// v8..v11 scales, v0..v3 and v4..v7 an even and an odd row's y, v12 an odd zero point's one, or the zero point. x10 and x20
-// starts of the sums, behind which scales and shifts stand in PairHead; x24..x27 the rows' outputs, x23
-// tiles to come, x28 segments, x17 from an output to its residual; x19 and x21 from the end
-// of a pair's first tile, and from its start, to the next pair's.
+// v8..v11 scales, v0..v3 and v4..v7 an even and an odd row's y, v12 an odd zero point's one, or the zero point, v13 and v14 a
+// residual's zero point and scale. x10
+// and x20 starts of the sums, behind which scales and shifts stand in PairHead; x24..x27 the rows' outputs, x23 tiles
+// to come, x28 segments, x17 from an output to its residual; x19 and x21 from the end of a pair's first tile, and
+// from its start, to the next pair's.
 #pragma once
 
 #include "sums_4x16_neon.h"
@@ -63,7 +64,8 @@ static_assert(offsetof(PairHead, scale) == offsetof(PairHead, sums) + 32);
 #define EVQA_Y1(y0, y1, y2, y3, a0, a1, a2, a3) \
   EVQA_INT(y0, a0) EVQA_INT(y1, a1) EVQA_MULTIPLE(y0, 8) EVQA_MULTIPLE(y1, 9)
 #define EVQA_WORDS2(y0, y1, y2, y3) \
-  EVQA_ROUND(y0) EVQA_ROUND(y1) EVQA_ROUND(y2) EVQA_ROUND(y3) EVQA_UPPER(y0) EVQA_UPPER(y1) EVQA_UPPER(y2) EVQA_UPPER(y3) \
+  EVQA_ROUND(y0) EVQA_ROUND(y1) EVQA_ROUND(y2) EVQA_ROUND(y3) \
+  EVQA_UPPER(y0) EVQA_UPPER(y1) EVQA_UPPER(y2) EVQA_UPPER(y3) \
   EVQA_PAIR(y0, y1) EVQA_PAIR(y2, y3) EVQA_ZERO(y0, y1) EVQA_ZERO(y2, y3)
 #define EVQA_WORDS1(y0, y1, y2, y3) \
   EVQA_ROUND(y0) EVQA_ROUND(y1) EVQA_UPPER(y0) EVQA_UPPER(y1) EVQA_PAIR(y0, y1) EVQA_ZERO(y0, y1)
@@ -93,12 +95,14 @@ static_assert(offsetof(PairHead, scale) == offsetof(PairHead, sums) + 32);
 #define EVQA_X3 27
 #define EVQA_OUT(T, row, y) EVQA_CALL(EVQA_STORE##T, EVQA_X##row, y)
 #define EVQA_ROW_EXACT(T, row, zero) EVQA_SHIFTS_A(T) EVQA_SCALE(T, row, EVQA_A) \
-  EVQA_CALL(EVQA_TRN##T, EVQA_A) EVQA_CALL(EVQA_##zero##T, EVQA_A) EVQA_CALL(EVQA_NARROW##T, EVQA_A) EVQA_OUT(T, row, EVQA_A)
+  EVQA_CALL(EVQA_TRN##T, EVQA_A) EVQA_CALL(EVQA_##zero##T, EVQA_A) EVQA_CALL(EVQA_NARROW##T, EVQA_A) \
+  EVQA_OUT(T, row, EVQA_A)
 #define EVQA_ROWS_EXACT(T, row0, row1, zero) EVQA_SHIFTS_A(T) EVQA_SHIFTS_B(T) \
   EVQA_SCALE(T, row0, EVQA_A) EVQA_SCALE(T, row1, EVQA_B) \
   EVQA_CALL(EVQA_TRN##T, EVQA_A) EVQA_CALL(EVQA_TRN##T, EVQA_B) \
   EVQA_CALL(EVQA_##zero##T, EVQA_A) EVQA_CALL(EVQA_##zero##T, EVQA_B) \
-  EVQA_CALL(EVQA_NARROW##T, EVQA_A) EVQA_CALL(EVQA_NARROW##T, EVQA_B) EVQA_OUT(T, row0, EVQA_A) EVQA_OUT(T, row1, EVQA_B)
+  EVQA_CALL(EVQA_NARROW##T, EVQA_A) EVQA_CALL(EVQA_NARROW##T, EVQA_B) \
+  EVQA_OUT(T, row0, EVQA_A) EVQA_OUT(T, row1, EVQA_B)
 #define EVQA_ROW_EVEN(T, row) EVQA_ROW_EXACT(T, row, EVEN)
 #define EVQA_ROWS_EVEN(T, row0, row1) EVQA_ROWS_EXACT(T, row0, row1, EVEN)
 #define EVQA_ROW_ODD(T, row) EVQA_ROW_EXACT(T, row, ODD)
@@ -141,7 +145,8 @@ static_assert(offsetof(PairHead, scale) == offsetof(PairHead, sums) + 32);
   }
 // clang-format on
 
-// Which way a run's results are computed: exactly with an even or odd zero point, as is right for any, or with a residual.
+// Which way a run's results are computed: exactly with an even or odd zero point, as is right for any, or with a
+// residual.
 enum Ending { kEven, kOdd, kAny, kAdd };
 
 template <int kRows>
