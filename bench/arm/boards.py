@@ -58,6 +58,17 @@ def most_cycles(published: Published) -> float:
     return published.ms / 1e3 * published.threads * published.ghz * 1e9
 
 
+def published_factor(result: Mapping[str, Any], published: Published) -> float | None:
+    """LiteRT's cycles on the board for one modelled, at most; None where it was not modelled."""
+    litert = result["cores"].get(published.core, {}).get("litert")
+    return most_cycles(published) / _modelled(result, litert) if litert else None
+
+
+def _modelled(result: Mapping[str, Any], litert: Mapping[str, Any]) -> float:
+    """Cycles of its encoder, for as many products as the published network has."""
+    return float(litert["encoder"]["cycles"] * PUBLISHED_MACS / result["macs"])
+
+
 def published_check(result: Mapping[str, Any]) -> list[list[str]]:
     """A heading, and a row a published time of XNNPACK: LiteRT's modelled encoder, for as many products, beside it."""
     rows = [
@@ -71,17 +82,17 @@ def published_check(result: Mapping[str, Any]) -> list[list[str]]:
         ]
     ]
     for published in PUBLISHED:
-        litert = result["cores"].get(published.core, {}).get("litert")
-        if litert:
-            modelled, most = litert["encoder"]["cycles"] * PUBLISHED_MACS / result["macs"], most_cycles(published)
-            cells = [f"{published.ms:.0f}", str(published.threads), f"{most / 1e6:.0f}", f"{modelled / 1e6:.0f}"]
-            rows.append([published.board, *cells, f"{most / modelled:.2f}"])
+        factor = published_factor(result, published)
+        if factor is not None:
+            modelled = _modelled(result, result["cores"][published.core]["litert"]) / 1e6
+            cells = [f"{published.ms:.0f}", str(published.threads), f"{most_cycles(published) / 1e6:.0f}"]
+            rows.append([published.board, *cells, f"{modelled:.0f}", f"{factor:.2f}"])
     return rows
 
 
-def milliseconds(board: Board, cycles: float) -> tuple[float, float]:
-    """The estimate's range."""
-    low, high = CALIBRATION[board.core]
+def milliseconds(board: Board, cycles: float, most: float | None = None) -> tuple[float, float]:
+    """The estimate's range. `most`: cycles on the board for one modelled, when it is known that there are no more."""
+    low, high = (min(factor, most or factor) for factor in CALIBRATION[board.core])
     return cycles * low / board.ghz / 1e6, cycles * high / board.ghz / 1e6
 
 
@@ -95,7 +106,9 @@ def estimates(result: Mapping[str, Any], names: Mapping[str, str]) -> list[list[
             cells = [_range(board, found["ours"])]
             if with_peers:
                 best = best_peer(found, "answer")
-                cells.append(f"{_range(board, found[best])} ({names[best]})")
+                known = next((p for p in PUBLISHED if p.core == board.core and best == "litert"), None)
+                most = published_factor(result, known) if known else None
+                cells.append(f"{_range(board, found[best], most)} ({names[best]})")
             rows.append([board.name, f"{proper(board.core)}, {board.ghz} GHz", *cells])
     return rows
 
@@ -105,9 +118,10 @@ def best_peer(found: Mapping[str, Any], part: str) -> str:
     return min((name for name in found if name != "ours"), key=lambda name: float(found[name][part]["cycles"]))
 
 
-def _range(board: Board, contender: Mapping[str, Any]) -> str:
-    low, high = milliseconds(board, contender["answer"]["cycles"])
-    return f"{low:.1f} to {high:.1f}" if high < 20 else f"{low:.0f} to {high:.0f}"
+def _range(board: Board, contender: Mapping[str, Any], most: float | None = None) -> str:
+    low, high = milliseconds(board, contender["answer"]["cycles"], most)
+    digits = 1 if high < 20 else 0
+    return f"{low:.{digits}f} to {high:.{digits}f}" if low < high else f"at most {high:.{digits}f}"
 
 
 def proper(core: str) -> str:

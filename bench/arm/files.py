@@ -50,7 +50,7 @@ def _peers_files(model: EvqaModel, folder: Path) -> None:
         (folder / f"head-{WORDS}.tflite").write_bytes(to_tflite.tflite_model(model, HEAD, WORDS))
     except ImportError as error:
         raise EdgeVQAError(
-            f'the peers\' files cannot be made ({error}): pip install ".[export]", or say --ours'
+            f'the peers\' files cannot be made ({error}): pip install ".[tflite]" onnx, or say --ours'
         ) from error
     (folder / "encoder.onnx").write_bytes(onnx_model(model, ENCODER))
     (folder / "encoder-s8.onnx").write_bytes(signed)

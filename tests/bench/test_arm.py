@@ -326,7 +326,23 @@ def test_a_document_without_a_block_is_an_error(result: dict, tmp_path: Path) ->
 
 
 def test_an_estimate_is_cycles_by_clock_times_the_boards_range() -> None:
-    assert boards.milliseconds(boards.Board("x", "cortex-a72", 1.5), 30e6) == pytest.approx((30.0, 40.0))
+    board = boards.Board("x", "cortex-a72", 1.5)
+    assert boards.milliseconds(board, 30e6) == pytest.approx((30.0, 40.0))
+    assert boards.milliseconds(board, 30e6, 1.75) == pytest.approx((30.0, 35.0))
+    assert boards.milliseconds(board, 30e6, 1.2) == pytest.approx((24.0, 24.0))
+
+
+def test_a_peers_estimate_is_no_slower_than_what_was_published_of_it(result: dict) -> None:
+    # Of the network with so many products a single thread needs 168 million cycles at most: 168 ms at 1 GHz.
+    for core in result["cores"].values():
+        core["litert"] = counts(150e6, 0)
+        core["onnxruntime-u8"] = counts(200e6, 0)
+    rows = {row[0]: row[-1] for row in report.boards({**result, "macs": boards.PUBLISHED_MACS})}
+    assert rows["Raspberry Pi Zero 2 W"] == "159 to 168 (LiteRT)"
+    for core in result["cores"].values():
+        core["litert"] = counts(180e6, 0)
+    rows = {row[0]: row[-1] for row in report.boards({**result, "macs": boards.PUBLISHED_MACS})}
+    assert rows["Raspberry Pi Zero 2 W"] == "at most 168 (LiteRT)"
 
 
 def test_what_a_published_time_with_four_threads_says_about_one(result: dict) -> None:
