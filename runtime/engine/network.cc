@@ -100,7 +100,8 @@ struct Builder {
     float* scale = floats(n.file.tensor<float>(r.scale), outputs);
     l.scale = scale;
     const int columns = (int)(r.kernel * r.kernel * r.inputs);
-    if (bias && scale && !r.depthwise && r.residual < 0) plain_constants(outputs, w, columns, bias, scale);
+    if (bias && scale && r.depthwise) plain_constants(outputs, w, 9, 1, outputs, bias, scale);
+    if (bias && scale && !r.depthwise && r.residual < 0) plain_constants(outputs, w, columns, columns, 1, bias, scale);
     if (r.depthwise) {
       depthwise(l, w, bias, chunk);
     } else {

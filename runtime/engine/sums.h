@@ -2,6 +2,7 @@
 #pragma once
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -37,11 +38,12 @@ inline int32_t sum_of_weights(const int8_t* w, int count) {
 
 // A channel without weights has the same output everywhere. It is given as a sum of that size, where it may have been a
 // huge one: kernels have shorter ways where they know sums to be small. Not for layers with a residual, which is added
-// before rounding.
-inline void plain_constants(int outputs, const int8_t* w, int columns, int32_t* bias, float* scale) {
-  for (int c = 0; c < outputs; ++c, w += columns) {
+// before rounding. A channel's weights lie `column` apart, a channel's first one from the next one's `row`.
+inline void plain_constants(int outputs, const int8_t* w, int columns, ptrdiff_t row, ptrdiff_t column, int32_t* bias,
+                            float* scale) {
+  for (int c = 0; c < outputs; ++c) {
     int i = 0;
-    while (i < columns && !w[i]) ++i;
+    while (i < columns && !w[c * row + i * column]) ++i;
     if (i < columns) continue;
     bias[c] = (int32_t)rintf((float)bias[c] * scale[c]);
     scale[c] = 1;

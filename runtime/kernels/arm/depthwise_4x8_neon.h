@@ -54,7 +54,7 @@ void depthwise_pack(int channels, const int8_t* weights, void* packed) {
 
 void depthwise_prepare(const DepthwiseArgs& a, void* packed) {
   FilterTile* tile = static_cast<FilterTile*>(packed);
-  for (int c = 0; c < a.channels; c += kTile, ++tile) prepare_tile(&tile->head, a.bias + c, a.scale + c, a.out_zero);
+  for (int c = 0; c < a.channels; c += kTile, ++tile) prepare_head(&tile->head, a.bias + c, a.scale + c, a.out_zero);
 }
 
 // One pixel of the last channels, or between bounds.
@@ -70,7 +70,7 @@ EVQA_INLINE void depthwise_pixel(const DepthwiseArgs& a, const FilterTaps& filte
     acc[0][1] = vaddw_high_s16(acc[0][1], t);
   }
   Edge<1, kTile> edge;
-  requant_any<1, 2, false>(acc, a.scale + channel, requant_of(a), nullptr, 0, edge.out, kTile);
+  requant_any<1, 2>(acc, a.scale + channel, requant_of(a), nullptr, 0, edge.out, kTile);
   edge.give(row.out + out_at, a.pitch, 1, n);
 }
 

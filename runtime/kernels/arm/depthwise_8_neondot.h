@@ -132,12 +132,12 @@ struct Depthwise8 {
     if (kFinish == Finish::kPart) {
       Edge<kOutRows, kTile> edge;
       if (head->magic == kNoMagic)
-        requant_any<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, edge.out, kTile);
+        requant_any<kOutRows, 2>(acc, head->scale, q, nullptr, 0, edge.out, kTile);
       else
         requant_magic<kOutRows, 2>(acc, head->scale, q, nullptr, 0, edge.out, kTile);
       edge.give(out, out_pitch, kOutRows, n);
     } else if (kFinish == Finish::kAny) {
-      requant_any<kOutRows, 2, false>(acc, head->scale, q, nullptr, 0, out, out_pitch);
+      requant_any<kOutRows, 2>(acc, head->scale, q, nullptr, 0, out, out_pitch);
     } else if (kFinish == Finish::kMagic) {
       requant_magic<kOutRows, 2>(acc, head->scale, q, nullptr, 0, out, out_pitch);
     } else if (kFinish == Finish::kRoom) {

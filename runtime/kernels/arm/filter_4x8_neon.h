@@ -12,7 +12,7 @@
 // x21 rows to come, x22 and x23 groups of kPixels and of one less.
 #pragma once
 
-#include "prepare_neon.h"
+#include "requant_exact.h"
 
 namespace evqa {
 namespace {

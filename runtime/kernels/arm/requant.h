@@ -15,8 +15,7 @@ struct Requant {
   EVQA_INLINE bool clamps() const { return low > -128 || high < 127; }
 };
 
-// The usual case, without residual and without bounds narrower than a byte's, has functions of its own, as every
-// branch in the middle costs: kPlain.
+// The usual case, without residual and without bounds narrower than a byte's, has ways of its own.
 EVQA_INLINE bool is_plain(const ConvArgs& a) { return !a.residual && a.low <= -128 && a.high >= 127; }
 
 EVQA_INLINE Requant requant_of(const ConvArgs& a) {
@@ -41,9 +40,9 @@ EVQA_INLINE void add_residual(float32x4_t (&y)[kRows][kVectors], const Requant& 
   }
 }
 
-template <int kRows, int kVectors, bool kPlain>
+template <int kRows, int kVectors>
 EVQA_INLINE void clamp_store(int8x8_t (&b)[kRows][kVectors / 2], const Requant& q, uint8_t* out, ptrdiff_t pitch) {
-  if (!kPlain && q.clamps()) {
+  if (q.clamps()) {
     const int8x8_t low = vdup_n_s8(static_cast<int8_t>(q.low)), high = vdup_n_s8(static_cast<int8_t>(q.high));
     EVQA_UNROLL for (int r = 0; r < kRows; ++r)
       EVQA_UNROLL for (int v = 0; v < kVectors / 2; ++v) b[r][v] = vmin_s8(vmax_s8(b[r][v], low), high);
@@ -53,7 +52,7 @@ EVQA_INLINE void clamp_store(int8x8_t (&b)[kRows][kVectors / 2], const Requant& 
 }
 
 // For any sums. `residual` may be null. Saturating steps change nothing: the clamp's bounds lie within them.
-template <int kRows, int kVectors, bool kPlain>
+template <int kRows, int kVectors>
 EVQA_INLINE void requant_any(const int32x4_t (&acc)[kRows][kVectors], const float* scale, const Requant& q,
                              const uint8_t* residual, ptrdiff_t residual_pitch, uint8_t* out, ptrdiff_t out_pitch) {
   float32x4_t y[kRows][kVectors];
@@ -62,7 +61,7 @@ EVQA_INLINE void requant_any(const int32x4_t (&acc)[kRows][kVectors], const floa
     const float32x4_t s = vld1q_f32(scale + 4 * v);
     EVQA_UNROLL for (int r = 0; r < kRows; ++r) y[r][v] = vmulq_f32(vcvtq_f32_s32(acc[r][v]), s);
   }
-  if (!kPlain && residual) add_residual<kRows, kVectors>(y, q, residual, residual_pitch);
+  if (residual) add_residual<kRows, kVectors>(y, q, residual, residual_pitch);
   const int16x8_t zero = vdupq_n_s16(static_cast<int16_t>(q.zero));
   EVQA_UNROLL for (int r = 0; r < kRows; ++r) {
     EVQA_UNROLL for (int v = 0; v < kVectors; v += 2) {
@@ -71,7 +70,7 @@ EVQA_INLINE void requant_any(const int32x4_t (&acc)[kRows][kVectors], const floa
       b[r][v / 2] = vqmovn_s16(vqaddq_s16(nn, zero));
     }
   }
-  clamp_store<kRows, kVectors, kPlain>(b, q, out, out_pitch);
+  clamp_store<kRows, kVectors>(b, q, out, out_pitch);
 }
 
 // Conversions take two slots of one of two pipes on Cortex-A76 and its successors, additions one of either. Where |acc| <
@@ -134,7 +133,7 @@ EVQA_INLINE void requant_magic(const int32x4_t (&acc)[kRows][kVectors], const fl
   }
   EVQA_UNROLL for (int r = 0; r < kRows; ++r)
     EVQA_UNROLL for (int v = 0; v < kVectors / 2; ++v) b[r][v] = vqmovn_s16(n[r][v]);
-  clamp_store<kRows, kVectors, false>(b, q, out, out_pitch);
+  clamp_store<kRows, kVectors>(b, q, out, out_pitch);
 }
 
 // Requantises kRows pixels from `pixel` on, of 8 channels from `channel` on, or as many of both as there are.
@@ -153,7 +152,7 @@ EVQA_INLINE void requant_tile(const int32x4_t (&acc)[kRows][2], const ConvArgs& 
   if (magic != kNoMagic)
     requant_magic<kRows, 2>(acc, scale, q, residual, pitch, out, pitch);
   else
-    requant_any<kRows, 2, false>(acc, scale, q, residual, pitch, out, pitch);
+    requant_any<kRows, 2>(acc, scale, q, residual, pitch, out, pitch);
   if (!whole) edge.give(a.out + at, a.out_pixel, rows, n);
 }
 

@@ -4,7 +4,7 @@
 // channels 0 to 3 and 4 to 7 want UZP1, which takes Cortex-A72 three times as long.
 #pragma once
 
-#include "prepare_neon.h"
+#include "requant_exact.h"
 
 namespace evqa {
 namespace {
@@ -45,7 +45,7 @@ EVQA_INLINE void prepare_pairs(const ConvArgs& a, void* packed, ptrdiff_t step) 
     PairHead* to = reinterpret_cast<PairHead*>(p -= step);
     TileHead<1> head = {};
     memcpy(head.start, to->sums, sizeof to->sums);
-    prepare_tile(&head, a.bias + c, a.scale + c, a.out_zero);
+    prepare_head(&head, a.bias + c, a.scale + c, a.out_zero);
     store_pairs(to->exact_sums, head.start);
     store_pairs(to->sums, a.bias + c);
     store_pairs(to->exact_scale, head.scale);
@@ -78,7 +78,7 @@ EVQA_INLINE void requant_pairs(const int32x4_t (&acc)[kRows][kVectors], const fl
       b[r][v / 2] = vqmovn_s16(vqaddq_s16(vreinterpretq_s16_s32(vsriq_n_s32(o, e, 16)), zero));
     }
   }
-  clamp_store<kRows, kVectors, false>(b, q, out, out_pitch);
+  clamp_store<kRows, kVectors>(b, q, out, out_pitch);
 }
 
 }  // namespace
