@@ -12,7 +12,7 @@ from edge_vqa.evqa_file import Conv
 
 from ..models import PIXEL_SCALE, PIXEL_ZERO
 from .layers import Layer
-from .ranges import Grid, activation_grid, round_weight, weight_steps
+from .ranges import WEIGHT_STEPS, Grid, activation_grid, round_weight, weight_steps
 from .rounding import reconstruct, second_moments
 from .settings import Settings
 from .simulate import IntegerConv
@@ -114,11 +114,16 @@ def _assemble(
 
 
 def _whole_scales(scale: Tensor) -> Tensor:
-    """[outputs] float64, multiples of _SCALE_STEP and not smaller; scales above 1, which no network needs, as they are.
+    """[outputs] float64: the nearest multiples of _SCALE_STEP, at least one; scales above 1, which are rare, stay.
 
-    A channel that hardly varies so gets steps that leave it its bias alone.
+    Always the next larger one would do harm: a channel's largest weight, 127 steps, would still round to 127 and so
+    grow, which adds up over the layers. The next larger one is taken only where that weight would be cut off.
+    A channel that hardly varies gets steps that leave it its bias alone.
     """
-    return torch.where(scale <= 1, torch.ceil(scale / _SCALE_STEP) * _SCALE_STEP, scale)
+    units = scale / _SCALE_STEP
+    whole = torch.round(units).clamp_min(1)
+    cut = units * WEIGHT_STEPS > whole * (WEIGHT_STEPS + 0.5)
+    return torch.where(scale <= 1, torch.where(cut, torch.ceil(units), whole) * _SCALE_STEP, scale)
 
 
 def _steps(bound: float, out: Grid) -> int:

@@ -11,7 +11,7 @@
 #include "image.h"
 
 #ifndef EVQA_VERSION
-#define EVQA_VERSION "0.3.0"
+#define EVQA_VERSION "0.4.0"
 #endif
 
 using namespace evqa;

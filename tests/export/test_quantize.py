@@ -55,7 +55,7 @@ def test_one_layer_worked_by_hand() -> None:
     step = 3.48 / 255  # 1.27 * 2 + 0.64 + 0.3; the other place is clamped to 0
     assert conv.record.out_scale == pytest.approx(step)
     assert 0.005 / step * 2**16 == pytest.approx(24011.03)
-    assert conv.scale.tolist() == [24012 / 2**16]  # the next multiple; the weights' steps are as much larger
+    assert conv.scale.tolist() == [24011 / 2**16]  # the nearest multiple; the weights' steps are as much smaller
     assert (conv.record.in_zero, conv.record.out_zero, conv.record.low, conv.record.high) == (10, 0, 0, 255)
     assert out.given.flatten().tolist() == [0, 255]  # -128 + 60 is below 0; 508 + 128 + 60 are 254.997 steps
 
@@ -187,6 +187,20 @@ def test_the_simulation_is_the_engine(name: str, tmp_path: Path) -> None:
         own, own_look = engine.answer(seen, asked)
         np.testing.assert_allclose(logits[n].numpy(), own, atol=1e-4)
         np.testing.assert_allclose(look[n].numpy(), own_look, atol=1e-5)
+
+
+def test_whole_scales_do_not_make_channels_larger() -> None:
+    """Largest weights are 127 steps and stay so: were all steps made larger, every channel's gain would grow."""
+    generator = torch.Generator().manual_seed(3)
+    layer = Layer(torch.randn(400, 1, 3, 3, generator=generator), torch.zeros(400), 1, True, low=0.0, high=3.0)
+    exact = torch.rand(2, 400, 8, 8, generator=generator)
+    taken = Activation(exact, Grid(1 / 255, 0).round(exact), Grid(1 / 255, 0))
+    conv, out = quantize_layer(layer, taken, None, PLAIN)
+    largest = conv.weights.abs().flatten(1).max(1).values * conv.scale * out.grid.step * 255
+    gain = (largest / layer.weight.abs().flatten(1).max(1).values).double()
+    assert (gain - 1).abs().max() <= 1 / 127
+    assert abs(float(gain.mean()) - 1) < 3e-4
+    assert float((gain - 1).abs().mean()) > 5e-4  # they do change, but either way
 
 
 def test_scales_are_whole_multiples_but_where_something_is_added() -> None:
