@@ -479,7 +479,6 @@ def test_json_that_is_something_else_is_one_line(tmp_path: Path, capsys: pytest.
         assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@needs_qemu
 def test_a_raspberry_pi_4_hides_cryptography_and_a_5_does_not(tmp_path: Path) -> None:
     try:
         found = chips.environment("cortex-a72", tmp_path)
