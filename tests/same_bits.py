@@ -52,6 +52,7 @@ def noise(count: int, seed: int) -> bytes:
     return bytes(out)
 
 
+@functools.lru_cache(maxsize=4)
 def pictures(side: int) -> dict[str, bytes]:
     """RGB pixels row by row: noise, black, white, a slope in every channel, and coarse blocks of noise."""
     slope = bytes(
@@ -72,11 +73,16 @@ def questions(words: int) -> list[list[int]]:
     return [[2], [words - 1, 2, 1], [0, 1, words - 1], [2 + i * 7 % (words - 2) for i in range(20)], [1] * 64]
 
 
-def answers(engine: BitEngine, path: Path) -> dict[str, Any]:
-    """SHA-256 of the model file, of each picture's features, and of each answer's logits and attention (float32)."""
+def answers(engine: BitEngine, path: Path, only: Sequence[str] | None = None) -> dict[str, Any]:
+    """SHA-256 of the model file, of each picture's features, and of each answer's logits and attention (float32).
+
+    `only`: names of pictures, where all would take too long.
+    """
     sizes = read_evqa(path).sizes
     result: dict[str, Any] = {"model": hashlib.sha256(path.read_bytes()).hexdigest(), "pictures": {}}
     for name, pixels in pictures(sizes.side).items():
+        if only is not None and name not in only:
+            continue
         encoded = engine.encode(pixels)
         told = [engine.answer(encoded, ids) for ids in questions(sizes.words)]
         result["pictures"][name] = {

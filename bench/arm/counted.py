@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,7 +21,7 @@ CLOCK_GETTIME = 113
 
 @dataclass(frozen=True)
 class Block:
-    """Instructions that run one after the other: where they begin, and their words."""
+    """Instructions that run one after the other, up to a branch: where they begin, and their words."""
 
     address: int
     words: tuple[int, ...]
@@ -125,4 +125,26 @@ def _times(blocks: list[Block | str], line: str) -> dict[Block, int]:
             address, *words = (int(word, 16) for word in block.split()[1:])
             block = blocks[number] = Block(address, tuple(words))
         times[block] += count
-    return dict(times)
+    return join_split(times)
+
+
+def join_split(times: Mapping[Block, int]) -> dict[Block, int]:
+    """Join every block that does not end in a branch with what it runs into: the same instructions, as they ran.
+
+    qemu ends a block at a page's border, and where it has grown large. Scheduled apart, each piece of a loop would pay
+    for its own latencies, and a figure would depend on where the code lies.
+    """
+    starting: dict[int, Counter[Block]] = {}
+    for block in sorted(times, key=lambda b: (b.address, len(b.words)), reverse=True):
+        here = starting.setdefault(block.address, Counter())
+        left = times[block]
+        if classify(block.words[-1]).name != "branch":
+            behind = starting.get(block.address + 4 * len(block.words), Counter())
+            for next_block, count in behind.most_common():
+                both = min(left, count)
+                left -= both
+                behind[next_block] -= both
+                if both:
+                    here[Block(block.address, block.words + next_block.words)] += both
+        here[block] += left
+    return {block: n for found in starting.values() for block, n in found.items() if n}

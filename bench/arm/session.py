@@ -18,7 +18,7 @@ from edge_vqa.evqa_tensors import EvqaModel, load_tensors
 from edge_vqa.model_file import find_model
 
 from ..peers.cold_start import ROOT, command
-from . import counted, worker
+from . import chips, counted, worker
 from .boards import best_peer
 from .cycles import LLVM, SECOND_MODELS, CycleModel
 from .files import QUESTIONS, prepare_files
@@ -57,10 +57,12 @@ class Plan:
 
 
 class Bench:
-    """What all measurements on one core share. Raises EdgeVQAError without LLVM."""
+    """What all measurements on one core share. Raises EdgeVQAError without LLVM or a compiler for aarch64."""
 
     def __init__(self, plan: Plan, core: str, folder: Path, machine: Machine, plugin: Path) -> None:
         self.plan, self.core, self.folder, self.machine, self.plugin = plan, core, folder, machine, plugin
+        folder.mkdir(parents=True, exist_ok=True)
+        self.chip = chips.environment(core, folder)
         self.cycles = CycleModel(core)
         self.second = CycleModel(core, SECOND_MODELS[core]) if core in SECOND_MODELS else None
 
@@ -76,7 +78,7 @@ class Bench:
 
     def run(self, name: str, arguments: Sequence[str], plugin: str | None = None) -> str:
         """What it printed."""
-        environment = {**ENVIRONMENT, "EDGE_VQA_LIBRARY": str(self.plan.library)}
+        environment = {**ENVIRONMENT, **self.chip, "EDGE_VQA_LIBRARY": str(self.plan.library)}
         done = self.machine.run(
             self.core, list(arguments), path=[self.plan.package, ROOT], plugin=plugin, environment=environment
         )

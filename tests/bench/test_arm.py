@@ -14,8 +14,18 @@ from native_library import needs_native
 from tiny_model import make_model
 
 from bench.arm import __main__ as command
-from bench.arm import boards, cycles, files, kernels, report, session, worker
-from bench.arm.counted import CLOCK_GETTIME, Block, Region, argument, compile_plugin, joined, products, read_counts
+from bench.arm import boards, chips, cycles, files, kernels, report, session, worker
+from bench.arm.counted import (
+    CLOCK_GETTIME,
+    Block,
+    Region,
+    argument,
+    compile_plugin,
+    join_split,
+    joined,
+    products,
+    read_counts,
+)
 from bench.arm.cycles import CycleModel
 from bench.arm.instructions import CLASSES, classify
 from bench.arm.steps import step_table
@@ -146,6 +156,40 @@ def test_counts_are_read_back(tmp_path: Path) -> None:
     assert (before.instructions, found.instructions, after.instructions) == (5, 15, 0)
     assert (found.macs, found.classes()) == (7 * 16, {"integer": 8, "dot": 7})
     assert joined([before, found]).instructions == 20
+
+
+def test_a_block_that_is_split_at_a_border_is_one() -> None:
+    branch = 0x54FFFFA1  # b.ne
+    top, tail = Block(0xFF8, (ADD, ADD)), Block(0x1000, (SDOT[0], branch))
+    entry, after = Block(0xFF4, (SDOT[1], ADD, ADD)), Block(0x1008, (ADD,))
+    assert join_split({tail: 110, top: 99, entry: 1, after: 5}) == {
+        Block(0xFF8, top.words + tail.words): 99,
+        Block(0xFF4, entry.words + tail.words): 1,
+        tail: 10,  # jumped to
+        after: 5,  # behind a branch
+    }
+
+
+def test_several_pieces_are_joined_and_no_execution_is_lost_or_made() -> None:
+    pieces = [Block(4 * i, (ADD,)) for i in range(3)]
+    assert join_split(dict.fromkeys(pieces, 7)) == {Block(0, (ADD,) * 3): 7}
+    # The middle was also a target, and the end is known in two translations.
+    given = {pieces[0]: 4, pieces[1]: 10, pieces[2]: 6, Block(8, (ADD, SDOT[0])): 5}
+    found = join_split(given)
+    assert sum(n * len(b.words) for b, n in found.items()) == sum(n * len(b.words) for b, n in given.items())
+    assert sum(n for b, n in found.items() if b.address == 0) == 4
+
+
+@needs_qemu
+def test_a_loop_across_a_page_is_counted_as_one_block(tmp_path: Path) -> None:
+    before = (0x1000 - 120 - 4 * 5) // 4  # the loop's second instruction begins a page
+    padded = [*PROGRAM[:4], *[0x8B020020] * before, *PROGRAM[4:]]
+    plugin, out = compile_plugin(tmp_path), tmp_path / "counted"
+    qemu = ["qemu-aarch64", "-plugin", argument(plugin, out), "-cpu"]
+    subprocess.run([*qemu, "cortex-a76", program(tmp_path / "program", padded)], check=True)
+    (_, found, _), _ = read_counts(out)
+    assert found.times[Block(0x401000 - 4, (*SDOT[:2], 0xF1000421, 0x54FFFFA1))] == ROUNDS - 1
+    assert found.instructions == 1 + before + 4 * ROUNDS + 2
 
 
 def test_a_program_that_did_not_end_is_no_measurement(tmp_path: Path) -> None:
@@ -433,3 +477,13 @@ def test_json_that_is_something_else_is_one_line(tmp_path: Path, capsys: pytest.
         (tmp_path / "r.json").write_text(content)
         assert command.main(["--from", str(tmp_path / "r.json")]) == 1
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_raspberry_pi_4_hides_cryptography_and_a_5_does_not(tmp_path: Path) -> None:
+    try:
+        found = chips.environment("cortex-a72", tmp_path)
+    except EdgeVQAError as error:
+        pytest.skip(str(error))
+    assert (tmp_path / "hwcap.so").read_bytes()[18:20] == b"\xb7\x00"  # for aarch64
+    assert found == {"LD_PRELOAD": str(tmp_path / "hwcap.so")}
+    assert chips.environment("cortex-a76", tmp_path) == {}
