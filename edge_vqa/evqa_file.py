@@ -11,6 +11,7 @@ import json
 import math
 import os
 import struct
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ ALIGNMENT = 64
 MAX_BYTES = 1 << 28
 _MAX_SIZE = 4096
 _MAX_MAP = 1 << 26
-_HEADER = struct.Struct("<8sIIQ8s32s")
+_HEADER = struct.Struct("<8sIIQII32s")
 _ENTRY = struct.Struct("<4sIQQ")
 _MODL = struct.Struct("<10I2fifiIfI")
 _CONV = struct.Struct("<7I2i2fififI3Q")
@@ -259,8 +260,10 @@ def _lay_out(model: EvqaFile, tensors: Mapping[str, bytes]) -> bytes:
     parts |= {offsets[name]: tensors[name] for name in model.tensors()}
     for start, part in parts.items():
         content[start : start + len(part)] = part
-    digest = hashlib.sha256(memoryview(content)[_HEADER.size :]).digest()
-    content[: _HEADER.size] = _HEADER.pack(MAGIC, VERSION, len(_SECTIONS), at, bytes(8), digest)
+    rest = memoryview(content)[_HEADER.size :]
+    sums = zlib.crc32(rest), 0, hashlib.sha256(rest).digest()
+    rest.release()
+    content[: _HEADER.size] = _HEADER.pack(MAGIC, VERSION, len(_SECTIONS), at, *sums)
     return bytes(content)
 
 
@@ -277,14 +280,16 @@ def _read_sections(path: Path, data: bytes, verify: bool) -> dict[str, tuple[int
     """Name -> offset and bytes of every section."""
     size, end = len(data), _HEADER.size + len(_SECTIONS) * _ENTRY.size
     _require(path, data.startswith(MAGIC) and size >= _HEADER.size, "not an .evqa model file")
-    _, version, count, length, reserved, digest = _HEADER.unpack_from(data)
+    _, version, count, length, crc, reserved, digest = _HEADER.unpack_from(data)
     _require(path, version == VERSION, f"format version {version}; this release reads version {VERSION}")
     _require(path, length == size, f"{size} bytes, but the header says {length}: truncated or damaged")
     _require(path, size <= MAX_BYTES, f"larger than {MAX_BYTES >> 20} MB")
-    fine = reserved == bytes(8) and count == len(_SECTIONS) and size >= end
+    fine = reserved == 0 and count == len(_SECTIONS) and size >= end
     _require(path, fine, f"the header is damaged ({count} sections)")
-    found = hashlib.sha256(memoryview(data)[_HEADER.size :]).digest() if verify else digest
-    _require(path, found == digest, "damaged (its SHA-256 is not the header's)")
+    if verify:
+        rest = memoryview(data)[_HEADER.size :]
+        _require(path, crc in (0, zlib.crc32(rest)), "damaged (its CRC-32 is not the header's)")
+        _require(path, hashlib.sha256(rest).digest() == digest, "damaged (its SHA-256 is not the header's)")
     sections: dict[str, tuple[int, int]] = {}
     for raw, zero, offset, bytes_ in _ENTRY.iter_unpack(data[_HEADER.size : end]):
         name = raw.decode("latin-1")

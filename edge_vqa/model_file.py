@@ -145,7 +145,7 @@ def describe(file: EvqaFile, part: str) -> bytes:
 def _load_evqa(path: str, stream: Any) -> ModelFile:
     """The sections that are not arithmetic, see docs/evqa-format.md."""
     size = os.fstat(stream.fileno()).st_size
-    version, count, length, zero = struct.unpack("<IIQQ", stream.read(24))
+    version, count, length, _crc, zero = struct.unpack("<IIQII", stream.read(24))
     if version != _EVQA_VERSION:
         raise ModelError(f"{path}: format version {version}; this release reads version {_EVQA_VERSION}")
     if length != size or zero or count > 64:

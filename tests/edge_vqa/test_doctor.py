@@ -62,7 +62,7 @@ def test_a_damaged_model_is_a_fault(capsys: pytest.CaptureFixture[str], tmp_path
     damaged.write_bytes(data)
     code, found = examined(capsys, "--model", str(damaged))
     assert (code, found["model"], "self_test" in found) == (1, None, False)
-    assert any("hỏng.evqa" in fault and "SHA-256" in fault for fault in found["faults"])
+    assert any("hỏng.evqa" in fault and "CRC-32" in fault for fault in found["faults"])
     code, found = examined(capsys, "--model", str(tmp_path / "không có.evqa"))
     assert (code, found["well"]) == (1, False)
 

@@ -113,6 +113,19 @@ def test_a_damaged_file_is_a_model_error(file: Path, tmp_path: Path, at: int) ->
         VQA(damaged, "native")
 
 
+def test_without_a_crc_the_sha256_is_checked(file: Path, tmp_path: Path) -> None:
+    data = file.read_bytes()
+    path = tmp_path / "a.evqa"
+    path.write_bytes(data[:24] + bytes(4) + data[28:])
+    assert VQA(path, "native").engine.name == "native"
+    path.write_bytes(data[:24] + bytes(4) + data[28:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(ModelError, match="SHA-256"):
+        VQA(path, "native")
+    path.write_bytes(data[:24] + b"\1\2\3\4" + data[28:])
+    with pytest.raises(ModelError, match="CRC-32"):
+        VQA(path, "native")
+
+
 def test_more_threads_than_it_can_have_are_refused(file: Path) -> None:
     with pytest.raises(EngineError, match="thread"):
         VQA(file, "native", threads=1000)
