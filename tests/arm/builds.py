@@ -1,4 +1,4 @@
-"""The engine cross-compiled for tests that look into it: its objects, kernel_test, and libraries with a fault put in."""
+"""The engine cross-compiled to look into it: its objects, kernel_test, and libraries with a fault put in."""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-"""The emulated ARM machine with the wheels installed in it. Its tests are skipped, with a reason, where it cannot be had.
+"""The emulated ARM machine with the wheels installed in it, and the engine cross-compiled to look into it.
 
-It needs x86-64 Linux, qemu-user and mmdebstrap (root may install them by apt), a network the first time, and the
-package's extra "test" for the wheels. EDGE_VQA_WHEELS names a folder with wheels that are built already.
+Tests are skipped, with a reason, where these cannot be had: they need x86-64 Linux, qemu-user and mmdebstrap (root may
+install them by apt), a network the first time, and the package's extra "test", which brings the wheels' compiler.
+EDGE_VQA_WHEELS names a folder with wheels that are built already.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -94,6 +96,24 @@ def ask(machines: dict[int, Machine], sites: dict[int, Path], tmp_path_factory: 
         return machines[bits].run(core, [INSIDE, file], path=path, environment=environment, timeout=LIMIT)
 
     return ask_
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], builds.Build]:
+    """The engine and kernel_test by a compiler, "zig" or "g++", for 64 or 32 bits; each is compiled once."""
+
+    @functools.cache
+    def built_(compiler: str, bits: int) -> builds.Build:
+        if compiler == "g++" and not builds.tool(f"{builds.GNU[bits]}-g++"):
+            pytest.skip(f"{builds.GNU[bits]}-g++ is not installed (apt install g++-{builds.GNU[bits]})")
+        try:
+            build = builds.Build.configured(tmp_path_factory.mktemp("build") / "build", compiler, bits)
+        except WheelError as error:
+            pytest.skip(f"nothing to compile with: {error}")
+        build.kernel_test()
+        return build
+
+    return built_
 
 
 def outside(steps: list[verdict.Asked], folder: Path) -> dict[int, Any]:
