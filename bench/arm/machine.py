@@ -31,7 +31,6 @@ from edge_vqa.errors import EdgeVQAError
 
 SUITE, PYTHON = "bookworm", "3.11"
 """The Debian release whose Python runs, and that Python's version."""
-_MIRROR = "http://deb.debian.org/debian"  # the release alone: it hardly changes, its security updates do
 
 ARCHITECTURES = {64: "arm64", 32: "armhf"}
 _QEMU = {64: "qemu-aarch64", 32: "qemu-arm"}
@@ -54,16 +53,18 @@ class MachineError(EdgeVQAError):
 
 @dataclass(frozen=True)
 class Core:
-    """How qemu is told to be this core, and what Linux says of it in /proc/cpuinfo.
+    """How qemu is told to be this core, and what Linux says of it in /proc/cpuinfo and of its caches in /sys.
 
     `part` is the core's number in MIDR_EL1 (Arm's Technical Reference Manuals), `features` the words of the kernel's
-    hwcap list. Libraries that choose kernels by /proc/cpuinfo would otherwise read that of the machine outside.
+    hwcap list, `caches` the sizes of a core's first data cache and of the second one on the boards that have it, in KB.
+    Libraries that choose kernels by these would otherwise read what the machine outside says.
     """
 
     bits: int
     qemu: str
     part: int
     features: str
+    caches: tuple[int, int]
 
     def cpuinfo(self, processors: int = 2) -> str:
         """The text of /proc/cpuinfo."""
@@ -75,14 +76,24 @@ class Core:
             for i in range(processors)
         )
 
+    def files(self) -> dict[str, str]:
+        """Path below the root -> text of all that the kernel says of this core."""
+        found = {"proc/cpuinfo": self.cpuinfo()}
+        nearest, second = self.caches
+        caches = (1, "Data", nearest), (1, "Instruction", nearest), (2, "Unified", second)
+        for index, (level, kind, size) in enumerate(caches):
+            folder = f"sys/devices/system/cpu/cpu0/cache/index{index}"
+            found |= {f"{folder}/level": f"{level}\n", f"{folder}/type": f"{kind}\n", f"{folder}/size": f"{size}K\n"}
+        return found
+
 
 # qemu 7.2 computes some instructions wrongly when its "max" core has SVE.
 CORES = {
-    "cortex-a53": Core(64, "cortex-a53", 0xD03, _A53),  # Raspberry Pi 3, Zero 2 W
-    "cortex-a72": Core(64, "cortex-a72", 0xD08, _A53),  # Raspberry Pi 4
-    "cortex-a76": Core(64, "cortex-a76", 0xD0B, _A76),  # Raspberry Pi 5
-    "i8mm": Core(64, "max,sve=off,sme=off", 0xD4F, f"{_A76} i8mm bf16"),  # newer ones, as Neoverse V2
-    "cortex-a7": Core(32, "cortex-a7", 0xC07, _A7),  # Raspberry Pi 2; 32-bit systems
+    "cortex-a53": Core(64, "cortex-a53", 0xD03, _A53, (32, 512)),  # Raspberry Pi 3, Zero 2 W
+    "cortex-a72": Core(64, "cortex-a72", 0xD08, _A53, (32, 1024)),  # Raspberry Pi 4
+    "cortex-a76": Core(64, "cortex-a76", 0xD0B, _A76, (64, 512)),  # Raspberry Pi 5
+    "i8mm": Core(64, "max,sve=off,sme=off", 0xD4F, f"{_A76} i8mm bf16", (64, 1024)),  # newer ones, as Neoverse V2
+    "cortex-a7": Core(32, "cortex-a7", 0xC07, _A7, (32, 512)),  # Raspberry Pi 2; 32-bit systems
 }
 
 
@@ -237,7 +248,7 @@ def _system(folder: Path, architecture: str, packages: Sequence[str]) -> None:
     new, archive = folder.with_name(f"{folder.name}.part"), folder.with_name(f"{folder.name}.tar")
     shutil.rmtree(new, ignore_errors=True)
     variant = ["--quiet", "--variant=extract", "--format=tar", f"--architectures={architecture}"]
-    command = ["mmdebstrap", *variant, f"--include={','.join(packages)}", SUITE, str(archive), _MIRROR]
+    command = ["mmdebstrap", *variant, f"--include={','.join(packages)}", SUITE, str(archive)]
     try:
         _do(command, f"mmdebstrap of {SUITE} for {architecture}")
         new.mkdir()
@@ -276,16 +287,17 @@ def _pip(folder: Path, arguments: Sequence[str], bits: int = 64) -> None:
 
 
 def _core(system: Path, root: Path, core: Core) -> None:
-    """A root for one core: links to the system's folders, and a /proc/cpuinfo of its own."""
-    info = root / "proc" / "cpuinfo"
-    if info.is_file() and info.read_text() == core.cpuinfo():
-        return
-    info.parent.mkdir(parents=True, exist_ok=True)
+    """A root for one core: links to the system's folders, and what the kernel says of it."""
     for name in ("usr", "lib", "etc"):
         link = root / name
         if not link.is_symlink() and (system / name).exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(Path("..") / ".." / system.name / name)
-    info.write_text(core.cpuinfo())
+    for file, text in core.files().items():
+        place = root / file
+        if not place.is_file() or place.read_text() != text:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
 
 
 def _tool(name: str) -> str:
@@ -305,7 +317,10 @@ def _do(command: list[str], what: str) -> None:
     """Run a command that must succeed; its last line of complaint is the error."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        # mmdebstrap takes its mirror from standard input, if there is any, and else the distribution's own.
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment, stdin=subprocess.DEVNULL
+        )
     except OSError as error:
         raise MachineError(f"{what}: {error}") from error
     if done.returncode:
