@@ -260,11 +260,10 @@ def _lay_out(model: EvqaFile, tensors: Mapping[str, bytes]) -> bytes:
     parts |= {offsets[name]: tensors[name] for name in model.tensors()}
     for start, part in parts.items():
         content[start : start + len(part)] = part
-    rest = memoryview(content)[_HEADER.size :]
-    sums = zlib.crc32(rest), 0, hashlib.sha256(rest).digest()
-    rest.release()
-    content[: _HEADER.size] = _HEADER.pack(MAGIC, VERSION, len(_SECTIONS), at, *sums)
-    return bytes(content)
+    rest = bytes(memoryview(content)[_HEADER.size :])
+    digest = hashlib.sha256(rest).digest()
+    header = _HEADER.pack(MAGIC, VERSION, len(_SECTIONS), at, zlib.crc32(rest, zlib.crc32(digest)), 0, digest)
+    return header + rest
 
 
 def _aligned(offset: int) -> int:
@@ -288,7 +287,8 @@ def _read_sections(path: Path, data: bytes, verify: bool) -> dict[str, tuple[int
     _require(path, fine, f"the header is damaged ({count} sections)")
     if verify:
         rest = memoryview(data)[_HEADER.size :]
-        _require(path, crc in (0, zlib.crc32(rest)), "damaged (its CRC-32 is not the header's)")
+        found = zlib.crc32(memoryview(data)[_HEADER.size - len(digest) :])
+        _require(path, crc in (0, found), "damaged (its CRC-32 is not the header's)")
         _require(path, hashlib.sha256(rest).digest() == digest, "damaged (its SHA-256 is not the header's)")
     sections: dict[str, tuple[int, int]] = {}
     for raw, zero, offset, bytes_ in _ENTRY.iter_unpack(data[_HEADER.size : end]):

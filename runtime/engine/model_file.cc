@@ -12,7 +12,7 @@ namespace evqa {
 namespace {
 
 constexpr uint8_t kMagic[8] = {0x89, 'E', 'V', 'Q', 'A', '\r', '\n', '\n'};
-constexpr size_t kHeaderBytes = 64, kSectionBytes = 24, kAlign = 64;
+constexpr size_t kDigest = 32, kHeaderBytes = 64, kSectionBytes = 24, kAlign = 64;
 constexpr size_t kMostBytes = 256 << 20;
 constexpr uint32_t kVersion = 2, kMostSections = 64;
 constexpr uint64_t kMostMap = 1 << 26;  // values
@@ -56,16 +56,19 @@ struct Reader {
     }
     if (load<uint32_t>(p + 28)) return fail("the header is damaged");
     if (load<uint64_t>(p + 16) != file->size) return fail("truncated, or longer than it says");
-    return check_sum(p + kHeaderBytes, file->size - kHeaderBytes, load<uint32_t>(p + 24), p + 32);
+    return check_sum(load<uint32_t>(p + 24));
   }
 
   // CRC-32 where it is stated: on a core without instructions for SHA-256, as in Raspberry Pi 3 and 4, that takes a tenth
   // as long.
-  evqa_status check_sum(const uint8_t* data, size_t size, uint32_t stated, const uint8_t* stated_sha256) const {
-    if (stated) return crc32(data, size) == stated ? EVQA_OK : fail("damaged (its CRC-32 is not the one it states)");
+  evqa_status check_sum(uint32_t stated) const {
+    const uint8_t *digest = file->bytes + kDigest, *rest = file->bytes + kHeaderBytes;
+    if (stated && crc32(digest, file->size - kDigest) != stated)
+      return fail("damaged (its CRC-32 is not the one it states)");
+    if (stated) return EVQA_OK;
     uint8_t sum[32];
-    sha256(data, size, sum);
-    return memcmp(sum, stated_sha256, sizeof sum) ? fail("damaged (its SHA-256 is not the one it states)") : EVQA_OK;
+    sha256(rest, file->size - kHeaderBytes, sum);
+    return memcmp(sum, digest, sizeof sum) ? fail("damaged (its SHA-256 is not the one it states)") : EVQA_OK;
   }
 
   // The section called `tag`; false when it is absent, twice there, or lies outside the file.

@@ -50,8 +50,8 @@ def place(data: bytes, section: str) -> tuple[int, int]:
 def changed(data: bytes, at: int, value: bytes) -> bytes:
     """With other bytes at an offset, and the CRC-32 and SHA-256 of the result in the header."""
     data = data[:at] + value + data[at + len(value) :]
-    crc = struct.pack("<I", zlib.crc32(data[64:]))
-    return data[:24] + crc + data[28:32] + hashlib.sha256(data[64:]).digest() + data[64:]
+    rest = hashlib.sha256(data[64:]).digest() + data[64:]
+    return data[:24] + struct.pack("<I", zlib.crc32(rest)) + data[28:32] + rest
 
 
 def refuses(path: Path, data: bytes, match: str | None = None) -> None:
@@ -85,7 +85,7 @@ def test_what_is_written_is_read(tmp_path: Path, kind: str, precision: int) -> N
 def test_the_layout_is_the_documented_one(original: bytes) -> None:
     """Read with nothing but the offsets of docs/evqa-format.md."""
     assert original[:8] == bytes.fromhex("89 45 56 51 41 0D 0A 0A")
-    assert struct.unpack_from("<IIQII", original, 8) == (2, 7, len(original), zlib.crc32(original[64:]), 0)
+    assert struct.unpack_from("<IIQII", original, 8) == (2, 7, len(original), zlib.crc32(original[32:]), 0)
     assert original[32:64] == hashlib.sha256(original[64:]).digest()
     names = [original[at : at + 4].decode() for at in range(64, 64 + 7 * 24, 24)]
     assert tuple(names) == SECTIONS
@@ -117,7 +117,7 @@ def test_header_and_sections(file: Path, original: bytes, at: int, value: bytes,
 
 def test_both_sums_are_checked_and_the_crc_may_be_absent(file: Path, original: bytes) -> None:
     refuses(file, original[:24] + b"\1" + original[25:], "CRC-32")
-    refuses(file, original[:40] + b"\1" + original[41:], "SHA-256")
+    refuses(file, original[:40] + b"\1" + original[41:], "CRC-32")
     file.write_bytes(original[:24] + bytes(4) + original[28:])
     assert read_evqa(file, verify=True)
     refuses(file, original[:24] + bytes(4) + original[28:-1] + b"\1", "SHA-256")

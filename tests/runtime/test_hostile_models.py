@@ -30,8 +30,8 @@ NUMBERS = (0, 1, 2, 3, 127, 128, 255, 256, 4096, 65535, 1 << 24, 1 << 31, (1 << 
 
 def sign(data: bytearray) -> bytes:
     """With the size, the CRC-32 and the SHA-256 that the header states set right."""
-    data[16:28] = struct.pack("<QI", len(data), zlib.crc32(data[64:]))
     data[32:64] = hashlib.sha256(data[64:]).digest()
+    data[16:28] = struct.pack("<QI", len(data), zlib.crc32(data[32:]))
     return bytes(data)
 
 
