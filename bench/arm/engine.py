@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from edge_vqa import EdgeVQAError
-from wheels import build
+from runtime.wheels import build
 
 PLATFORM = "aarch64"
 

@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from wheels.compiler import compiler as zig_compiler
-from wheels.compiler import find_zig
-from wheels.platforms import PLATFORMS
+from runtime.wheels.compiler import compiler as zig_compiler
+from runtime.wheels.compiler import find_zig
+from runtime.wheels.platforms import PLATFORMS
 
 ROOT = Path(__file__).resolve().parents[2]
 MACHINES = {64: "aarch64", 32: "armv7l"}

@@ -25,7 +25,7 @@ import same_bits
 from arm import builds, verdict
 
 from bench.arm.machine import CORES, Machine, MachineError, install, prepare
-from wheels import WheelError, build
+from runtime.wheels import WheelError, build
 
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = Path(__file__).parent / "inside.py"
@@ -55,7 +55,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """The wheel for 64 and the one for 32 bits, of EDGE_VQA_WHEELS or built by python -m wheels' own function."""
+    """The wheel for 64 and the one for 32 bits, of EDGE_VQA_WHEELS or built by python -m runtime.wheels' own function."""
     given = os.environ.get("EDGE_VQA_WHEELS")
     if given:
         return {bits: _one(Path(given), f"edge_vqa-*manylinux*_{m}.whl") for bits, m in builds.MACHINES.items()}

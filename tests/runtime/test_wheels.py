@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import wheels
-from wheels import building, checks, compiler
-from wheels.__main__ import main
-from wheels.checks import ENGINE, WheelError
+from runtime import wheels
+from runtime.wheels import building, checks, compiler
+from runtime.wheels.__main__ import main
+from runtime.wheels.checks import ENGINE, WheelError
 
 ROOT = Path(__file__).resolve().parents[2]
 METADATA = "edge_vqa-0.3.0.dist-info"

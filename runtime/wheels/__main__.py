@@ -1,4 +1,4 @@
-"""python -m wheels [--out FOLDER] [--only PLATFORM ...] | --check WHEEL ...
+"""python -m runtime.wheels [--out FOLDER] [--only PLATFORM ...] | --check WHEEL ...
 
 Builds wheels for 64-bit ARM, x86-64 and 32-bit ARM, with glibc and with musl, on any one of them; needs
 
@@ -24,7 +24,7 @@ from .platforms import PLATFORMS
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m wheels",
+        prog="python -m runtime.wheels",
         description="Build edge_vqa's wheels for every platform.",
         epilog="Exit codes: 0 all wheels are built and right; 1 one is not; 2 wrong usage.",
     )

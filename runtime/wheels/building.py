@@ -19,7 +19,7 @@ from .platforms import PLATFORMS, Platform
 if TYPE_CHECKING:
     from build import ProjectBuilder
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def build(
