@@ -55,7 +55,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """The wheel for 64 and the one for 32 bits, of EDGE_VQA_WHEELS or built by python -m runtime.wheels' own function."""
+    """The wheel for 64 and the one for 32 bits: EDGE_VQA_WHEELS' own, or built as python -m runtime.wheels does."""
     given = os.environ.get("EDGE_VQA_WHEELS")
     if given:
         return {bits: _one(Path(given), f"edge_vqa-*manylinux*_{m}.whl") for bits, m in builds.MACHINES.items()}
