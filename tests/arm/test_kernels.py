@@ -20,7 +20,8 @@ from bench.arm.machine import CORES, Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 3
-PROGRAMS = ("test_cpu_count.py", "test_error.py", "test_image_engine.py", "test_question_engine.py", "test_sha256.py")
+_PARTS = ("caches", "cpu_count", "crc32", "error", "image_engine", "question_engine", "sha256")
+PROGRAMS = tuple(f"test_{part}.py" for part in _PARTS)
 
 
 @pytest.mark.parametrize("compiler", ("zig", "g++"))
