@@ -46,6 +46,8 @@ _A53 = "fp asimd evtstrm crc32 cpuid"
 _A76 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
 _A7 = "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm"
 
+_NO_NEON = "half thumb fastmult vfp edsp vfpv3 vfpv3d16 tls idiva idivt lpae evtstrm"
+
 
 class MachineError(EdgeVQAError):
     """There is no emulated ARM machine to be had here; one line says why."""
@@ -94,6 +96,7 @@ CORES = {
     "cortex-a76": Core(64, "cortex-a76", 0xD0B, _A76, (64, 512)),  # Raspberry Pi 5
     "i8mm": Core(64, "max,sve=off,sme=off", 0xD4F, f"{_A76} i8mm bf16", (64, 1024)),  # newer ones, as Neoverse V2
     "cortex-a7": Core(32, "cortex-a7", 0xC07, _A7, (32, 512)),  # Raspberry Pi 2; 32-bit systems
+    "armv7-vfp": Core(32, "cortex-a7,neon=off", 0xC07, _NO_NEON, (32, 512)),  # the least that a wheel runs on
 }
 
 
@@ -248,7 +251,9 @@ def _system(folder: Path, architecture: str, packages: Sequence[str]) -> None:
     new, archive = folder.with_name(f"{folder.name}.part"), folder.with_name(f"{folder.name}.tar")
     shutil.rmtree(new, ignore_errors=True)
     variant = ["--quiet", "--variant=extract", "--format=tar", f"--architectures={architecture}"]
-    command = ["mmdebstrap", *variant, f"--include={','.join(packages)}", SUITE, str(archive)]
+    # The release alone: it hardly changes, its updates do.
+    release = f"""--setup-hook=sed --in-place /{SUITE}-/d "$1/etc/apt/sources.list\""""
+    command = ["mmdebstrap", *variant, release, f"--include={','.join(packages)}", SUITE, str(archive)]
     try:
         _do(command, f"mmdebstrap of {SUITE} for {architecture}")
         new.mkdir()

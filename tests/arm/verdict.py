@@ -23,6 +23,7 @@ LEVELS = {
     "cortex-a76": ("neondot", "neon", "scalar"),
     "i8mm": ("neoni8mm", "neondot", "neon", "scalar"),
     "cortex-a7": ("neon32", "scalar"),
+    "armv7-vfp": ("scalar",),
 }
 """The levels of kernels that each core must offer, the one that it must choose first."""
 _ALL = {64: LEVELS["i8mm"], 32: LEVELS["cortex-a7"]}
@@ -56,7 +57,7 @@ def asked(core: str, bits: int, tiny: dict[str, Path], files: dict[str, Path]) -
             steps.append(Asked({"do": "refused", "level": level}, told))
     steps += [Asked({"do": "command", "arguments": arguments}) for arguments in commands(files)]
     quick = levels if core in ("cortex-a53", "cortex-a7") else levels[:-1]
-    steps += shipped(levels[0], 1, _PICTURES) + shipped(levels[0], 2, ["noise"])
+    steps += shipped(levels[0], 1, _PICTURES if levels[0] != "scalar" else ["noise"]) + shipped(levels[0], 2, ["noise"])
     for level in quick[1:]:
         steps += shipped(level, 1, ["blocks"]) if level != "scalar" else []
     for level in quick:
