@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import shlex
@@ -19,22 +20,37 @@ from arm.conftest import LIMIT
 from bench.arm.machine import CORES, Machine
 
 ROOT = Path(__file__).resolve().parents[2]
+Told = Future[subprocess.CompletedProcess[str]]
+Runs = Callable[[str, int], dict[str, list[Told]]]
 SEEDS = {"zig": 3, "g++": 1}
 _PARTS = ("caches", "cpu_count", "crc32", "error", "image_engine", "question_engine", "sha256")
 PROGRAMS = tuple(f"test_{part}.py" for part in _PARTS)
 
 
-@pytest.mark.parametrize("compiler", ("zig", "g++"))
+@pytest.fixture(scope="module")
+def runs(built: Callable[[str, int], Build], machines: dict[int, Machine], pool: ThreadPoolExecutor) -> Runs:
+    """kernel_test of a compiler as all cores of so many bits, started at once and run two at a time."""
+
+    @functools.cache
+    def runs_(compiler: str, bits: int) -> dict[str, list[Told]]:
+        program = built(compiler, bits).kernel_test()
+
+        def run(core: str) -> Told:
+            seed = random.SystemRandom().randrange(1 << 32)
+            return pool.submit(machines[bits].program, core, program, [str(seed)], timeout=LIMIT)
+
+        cores = [core for core in verdict.LEVELS if CORES[core].bits == bits]
+        return {core: [run(core) for _ in range(SEEDS[compiler])] for core in cores}
+
+    return runs_
+
+
 @pytest.mark.parametrize("core", verdict.LEVELS)
-def test_every_level_computes_what_scalar_computes(
-    core: str, compiler: str, built: Callable[[str, int], Build], machines: dict[int, Machine]
-) -> None:
+@pytest.mark.parametrize("compiler", SEEDS)
+def test_every_level_computes_what_scalar_computes(core: str, compiler: str, runs: Runs) -> None:
     """Zig's is what wheels hold, Debian's g++ what a Raspberry Pi compiles by itself."""
-    bits = CORES[core].bits
-    program = built(compiler, bits).kernel_test()
-    for _ in range(SEEDS[compiler]):
-        seed = random.SystemRandom().randrange(1 << 32)
-        judge(core, machines[bits].program(core, program, [str(seed)], timeout=LIMIT))
+    for run in runs(compiler, CORES[core].bits)[core]:
+        judge(core, run.result())
 
 
 def judge(core: str, done: subprocess.CompletedProcess[str]) -> None:
@@ -46,7 +62,7 @@ def judge(core: str, done: subprocess.CompletedProcess[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def programs(machines: dict[int, Machine]) -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
+def programs(machines: dict[int, Machine]) -> Iterator[dict[str, Told]]:
     """tests/runtime as Cortex-A53, which has nothing beyond Arm v8.0: the files' runs, two at a time."""
     compiler = f"{builds.GNU[64]}-g++"
     if not builds.tool(compiler):
@@ -66,9 +82,7 @@ def programs(machines: dict[int, Machine]) -> Iterator[dict[str, Future[subproce
 
 
 @pytest.mark.parametrize("file", PROGRAMS)
-def test_the_engines_parts_pass_their_tests(
-    file: str, programs: dict[str, Future[subprocess.CompletedProcess[str]]]
-) -> None:
+def test_the_engines_parts_pass_their_tests(file: str, programs: dict[str, Told]) -> None:
     done = programs[file].result()
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "passed" in done.stdout and "skipped" not in done.stdout, done.stdout[-2000:]
