@@ -56,7 +56,7 @@ def asked(core: str, bits: int, tiny: dict[str, Path], files: dict[str, Path]) -
             told = f"EDGE_VQA_ISA={level}: this processor lacks it (it runs: {' '.join(levels)})"
             steps.append(Asked({"do": "refused", "level": level}, told))
     steps += [Asked({"do": "command", "arguments": arguments}) for arguments in commands(files)]
-    quick = levels if core in ("cortex-a53", "cortex-a7") else levels[:-1]
+    quick = levels if core == "cortex-a53" else levels[:-1]
     steps += shipped(levels[0], 1, _PICTURES if levels[0] != "scalar" else ["noise"]) + shipped(levels[0], 2, ["noise"])
     for level in quick[1:]:
         steps += shipped(level, 1, ["blocks"]) if level != "scalar" else []
