@@ -32,6 +32,9 @@ INSIDE = Path(__file__).parent / "inside.py"
 LIMIT = 280
 """Seconds that one emulated process may take, many times what it does, so that one that hangs is found."""
 
+WHEEL_ONLY = {"PYTHONSAFEPATH": "1"}
+"""Keeps the current folder, the checkout, from standing before the installed wheel on Python's path."""
+
 Ask = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -93,7 +96,7 @@ def ask(machines: dict[int, Machine], sites: dict[int, Path], tmp_path_factory: 
         file = tmp_path_factory.mktemp("steps") / "steps.json"
         file.write_text(json.dumps([step.step for step in steps]), encoding="utf-8")
         bits = CORES[core].bits
-        environment = {"EDGE_VQA_LIBRARY": str(library)} if library else {}
+        environment = {**WHEEL_ONLY, **({"EDGE_VQA_LIBRARY": str(library)} if library else {})}
         path = [sites[bits], ROOT / "tests"]
         return machines[bits].run(core, [INSIDE, file], path=path, environment=environment, timeout=LIMIT)
 

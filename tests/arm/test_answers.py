@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from arm import verdict
-from arm.conftest import LIMIT, Ask, outside
+from arm.conftest import LIMIT, WHEEL_ONLY, Ask, outside
 
 from bench.arm.machine import CORES, Machine
 
@@ -51,5 +51,5 @@ def test_the_command_in_a_process_of_its_own(core: str, machines: dict[int, Mach
     """`python -m edge_vqa.run` to the end of its process, which the others, asked inside one, do not reach."""
     bits = CORES[core].bits
     arguments = ["-m", "edge_vqa.run", "--image", ROOT / "examples" / "ca_rot.jpg", "--q", "món này là món gì"]
-    done = machines[bits].run(core, arguments, path=[sites[bits]], timeout=LIMIT)
+    done = machines[bits].run(core, arguments, path=[sites[bits]], environment=WHEEL_ONLY, timeout=LIMIT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "cà rốt\n", "")
