@@ -65,6 +65,11 @@ def to_pixels(image: Image.Image, side: int) -> Image.Image:
     return image if image.height == side else image.resize((side, side), Image.Resampling.BILINEAR)
 
 
+def picture_pixels(source: ImageLike, side: int) -> bytes:
+    """What a model is given of a picture: `side` x `side` RGB pixels, 3 bytes each, row by row. Raises ImageError."""
+    return to_pixels(load_image(source, side), side).tobytes()
+
+
 def _open(stream: Any, name: str, side: int) -> Image.Image:
     try:
         image = _open_jpeg(stream) or Image.open(stream)

@@ -77,11 +77,10 @@ class VQA:
 
         Raises ImageError when it is not a complete picture.
         """
-        from .image import load_image, to_pixels  # Pillow: the command loads it while the model is being opened
+        from .image import picture_pixels  # Pillow: the command loads it while the model is being opened
 
         began = time.perf_counter()
-        side = self.model.side
-        pixels = to_pixels(load_image(image, side), side).tobytes()
+        pixels = picture_pixels(image, self.model.side)
         decoded = time.perf_counter()
         features = self.engine.encode(pixels)
         looked = time.perf_counter()
