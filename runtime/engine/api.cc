@@ -9,6 +9,7 @@
 #include "error.h"
 #include "executor.h"
 #include "image.h"
+#include "jpeg.h"
 
 #ifndef EVQA_VERSION
 #define EVQA_VERSION "0.4.0"
@@ -84,6 +85,13 @@ int64_t nanoseconds() {
 bool bad_threads(int threads) {
   if (threads >= 0 && threads <= kMostThreads) return false;
   set_error("%d threads: give 1 to %d, or 0 to choose", threads, kMostThreads);
+  return true;
+}
+
+// Whether side x side RGB pixels are none to ask for, or do not fit.
+bool bad_square(int32_t side, size_t room) {
+  if (side >= 1 && side <= 1024 && room >= (size_t)side * (size_t)side * 3) return false;
+  set_error("the side must be 1 to 1024, with room for side * side * 3 bytes");
   return true;
 }
 
@@ -219,6 +227,19 @@ evqa_status evqa_look(evqa_handle* h, const evqa_image* image, evqa_scene* scene
   return EVQA_OK;
 }
 
+evqa_status evqa_look_jpeg(evqa_handle* h, const void* bytes, size_t size, evqa_scene* scene) {
+  clear_error();
+  if (!h || !bytes || !scene) return fail(EVQA_ERROR_ARGUMENT, "a null pointer was given");
+  if (h->network != scene->network) return fail(EVQA_ERROR_ARGUMENT, "the scene belongs to another model");
+  const int side = (int)h->network->file.network.side;
+  Lock lock(&h->mutex);
+  scene->looked = false;
+  if (const evqa_status s = jpeg_pixels(bytes, size, side, h->rgb)) return s;
+  h->executor.encode(h->rgb, (ptrdiff_t)3 * side, scene->features);
+  scene->looked = true;
+  return EVQA_OK;
+}
+
 evqa_status evqa_ask_words(evqa_handle* h, const evqa_scene* scene, const int32_t* ids, int32_t count, float* logits,
                            float* attention) {
   clear_error();
@@ -281,12 +302,18 @@ evqa_status evqa_features(const evqa_handle* h, const evqa_scene* scene, uint8_t
 evqa_status evqa_resize(const evqa_image* image, int32_t side, uint8_t* out, size_t size) {
   clear_error();
   if (!image || !out) return fail(EVQA_ERROR_ARGUMENT, "a null pointer was given");
-  if (side < 1 || side > 1024 || size < (size_t)side * (size_t)side * 3)
-    return fail(EVQA_ERROR_ARGUMENT, "the side must be 1 to 1024, with room for side * side * 3 bytes");
+  if (bad_square(side, size)) return EVQA_ERROR_ARGUMENT;
   Resizer resizer = {};
   const evqa_status s = resizer.resize(*image, side, out);
   resizer.free();
   return s;
+}
+
+evqa_status evqa_jpeg_pixels(const void* bytes, size_t size, int32_t side, uint8_t* out, size_t out_size) {
+  clear_error();
+  if (!bytes || !out) return fail(EVQA_ERROR_ARGUMENT, "a null pointer was given");
+  if (bad_square(side, out_size)) return EVQA_ERROR_ARGUMENT;
+  return jpeg_pixels(bytes, size, side, out);
 }
 
 evqa_status evqa_profile_look(evqa_handle* h, const uint8_t* rgb, evqa_scene* scene, evqa_step* steps, int32_t most,

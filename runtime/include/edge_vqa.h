@@ -32,7 +32,8 @@
    for each thread: clones share the weights, each has its own workers. A scene may be asked about from several threads,
    but must not be asked about while evqa_look fills it. evqa_error is each thread's own.
 
-   Memory. Nothing is allocated after evqa_open, evqa_clone and evqa_scene_create have returned. */
+   Memory. Nothing is allocated after evqa_open, evqa_clone and evqa_scene_create have returned, except that evqa_resize,
+   evqa_jpeg_pixels and evqa_look_jpeg take memory for the time of the call (a JPEG of 12 megapixels: a quarter of a MB). */
 #ifndef EDGE_VQA_H
 #define EDGE_VQA_H
 
@@ -62,6 +63,7 @@ typedef enum evqa_status {
   EVQA_ERROR_MEMORY = 4,
   EVQA_ERROR_ISA = 5,      /* EDGE_VQA_ISA names a level that this processor or this build lacks */
   EVQA_ERROR_QUESTION = 6, /* the question is empty, too long, or not UTF-8 */
+  EVQA_ERROR_PICTURE = 7,  /* the JPEG is damaged, or of a kind that is not decoded here */
 } evqa_status;
 
 typedef enum evqa_format {
@@ -137,6 +139,17 @@ EVQA_API evqa_status evqa_features(const evqa* handle, const evqa_scene* scene, 
 
 /* Only the resize: side x side RGB pixels, 3 bytes each, into `out`. */
 EVQA_API evqa_status evqa_resize(const evqa_image* image, int32_t side, uint8_t* out, size_t size);
+
+/* The pixels of an ordinary JPEG: side x side RGB, 3 bytes each, into `out`. Ordinary: baseline or extended sequential,
+   8 bits, grey or Y Cb Cr in one scan, sampled 1 or 2 to 1, at most 50 megapixels. It is decoded at 1/8, 1/4 or 1/2 where
+   that leaves `side` pixels each way, turned upright as its EXIF data say, and resized as by evqa_look: bit for bit the
+   pixels that Pillow makes with libjpeg-turbo. EVQA_ERROR_PICTURE: anything else (progressive, CMYK, damaged, cut off);
+   another decoder may know what to do with it. The bytes are not trusted. side: 1 to 1024; size of out: side * side * 3
+   bytes or more; what is in it after an error means nothing. */
+EVQA_API evqa_status evqa_jpeg_pixels(const void* bytes, size_t size, int32_t side, uint8_t* out, size_t out_size);
+
+/* evqa_look at an ordinary JPEG. After an error the scene has not been looked at. */
+EVQA_API evqa_status evqa_look_jpeg(evqa* handle, const void* bytes, size_t size, evqa_scene* scene);
 
 /* Where the time of a look goes. rgb: side * side * 3 bytes. Steps: the pixels' way in, the network's (one convolution, or
    a block of three that run as one), the positions. most: room in `steps`; 64 is enough for the models of the package. */

@@ -1,0 +1,58 @@
+#include "jpeg_colour.h"
+
+namespace evqa {
+namespace {
+
+// ITU-R BT.601 at full range, in 16-bit fractions.
+constexpr int kFraction = 16;
+constexpr int32_t kHalf = 1 << (kFraction - 1), kRedOfCr = 91881, kGreenOfCb = 22554, kGreenOfCr = 46802, kBlueOfCb = 116130;
+
+inline uint32_t clamp(int32_t x) { return static_cast<uint32_t>(x < 0 ? 0 : x > 255 ? 255 : x); }
+
+}  // namespace
+
+void repeat_samples(const uint8_t* in, int count, uint8_t* out) {
+  for (int i = 0; i < count; ++i) out[2 * i] = out[2 * i + 1] = in[i];
+}
+
+void widen_samples(const uint8_t* in, int count, uint8_t* out) {
+  const int last = count - 1;
+  out[0] = in[0];
+  for (int i = 0; i < last; ++i) {
+    out[2 * i + 1] = static_cast<uint8_t>((3 * in[i] + in[i + 1] + 2) >> 2);
+    out[2 * i + 2] = static_cast<uint8_t>((3 * in[i + 1] + in[i] + 1) >> 2);
+  }
+  out[2 * last + 1] = in[last];
+}
+
+void mix_rows(const uint8_t* near, const uint8_t* far, int lower, int count, uint8_t* out) {
+  const int bias = 1 + lower;
+  for (int i = 0; i < count; ++i) out[i] = static_cast<uint8_t>((3 * near[i] + far[i] + bias) >> 2);
+}
+
+void mix_and_widen(const uint8_t* near, const uint8_t* far, int count, int16_t* sums, uint8_t* out) {
+  const int last = count - 1;
+  for (int i = 0; i < count; ++i) sums[i] = static_cast<int16_t>(3 * near[i] + far[i]);
+  out[0] = static_cast<uint8_t>((4 * sums[0] + 8) >> 4);
+  for (int i = 0; i < last; ++i) {
+    out[2 * i + 1] = static_cast<uint8_t>((3 * sums[i] + sums[i + 1] + 7) >> 4);
+    out[2 * i + 2] = static_cast<uint8_t>((3 * sums[i + 1] + sums[i] + 8) >> 4);
+  }
+  out[2 * last + 1] = static_cast<uint8_t>((4 * sums[last] + 7) >> 4);
+}
+
+void ycc_to_rgb(const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int count, uint32_t* out) {
+  for (int i = 0; i < count; ++i) {
+    const int32_t u = cb[i] - 128, v = cr[i] - 128;
+    const uint32_t red = clamp(y[i] + ((kRedOfCr * v + kHalf) >> kFraction));
+    const uint32_t green = clamp(y[i] + ((-kGreenOfCb * u - kGreenOfCr * v + kHalf) >> kFraction));
+    const uint32_t blue = clamp(y[i] + ((kBlueOfCb * u + kHalf) >> kFraction));
+    out[i] = red | green << 8 | blue << 16;
+  }
+}
+
+void grey_to_rgb(const uint8_t* grey, int count, uint32_t* out) {
+  for (int i = 0; i < count; ++i) out[i] = grey[i] * 0x010101u;
+}
+
+}  // namespace evqa
