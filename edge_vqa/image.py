@@ -1,35 +1,27 @@
 """From a picture as cameras and people hand it over to the model's pixels: RGB, uint8, square.
 
-Training, evaluation and serving all come through here, so the model is judged on what it is given.
+Training, evaluation and serving all come through here, so the model is judged on what it is given. Ordinary JPEGs are
+decoded by the native engine, everything else by Pillow, which is loaded when it is needed.
 """
 
 from __future__ import annotations
 
-import io
-import math
 import os
-import sys
+import stat
 from typing import TYPE_CHECKING, Any, Union
 
-from PIL import Image, UnidentifiedImageError
-
-from .errors import ImageError
+from .errors import EngineError
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
-ImageLike = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, Image.Image, "np.ndarray[Any, Any]"]
+ImageLike = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, "Image.Image", "np.ndarray[Any, Any]"]
 """A path, the bytes of a file, a PIL picture, or an array [H,W], [H,W,1], [H,W,3] or [H,W,4] (RGB order)."""
 
-FORMATS = frozenset(
-    {"JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000", "AVIF", "HEIF"}
-)
-"""Formats that are decoded (the last two where Pillow can). Others are refused: some make Pillow start programs."""
-
-_ORIENTATION = 0x0112  # EXIF
-
-MAX_PIXELS = 50_000_000
-"""Larger pictures are refused before they are decoded."""
+_JPEG = b"\xff\xd8\xff"
+_MOST_BYTES = 1 << 27
+"""Larger files are not read as a whole."""
 
 
 def load_image(source: ImageLike, side: int = 224) -> Image.Image:
@@ -39,145 +31,52 @@ def load_image(source: ImageLike, side: int = 224) -> Image.Image:
     applied whatever the source is. Raises ImageError for anything that is not a complete picture of 1 to 50 megapixels'
     worth of pixels.
     """
-    if isinstance(source, Image.Image):
-        return _upright_rgb(source, "the picture", None)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _open(io.BytesIO(source), "the picture", side)
-    if isinstance(source, (str, os.PathLike)):
-        name = os.fsdecode(source)
-        try:
-            with open(name, "rb") as stream:
-                return _open(stream, name, side)
-        except (OSError, ValueError) as error:
-            raise ImageError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
-    if hasattr(source, "__array_interface__"):
-        return _from_array(source)
-    raise ImageError(f"a picture must be a path, bytes, a PIL picture or an array, not {type(source).__name__}")
+    from . import pillow_image
+
+    return pillow_image.load_image(source, side)
 
 
 def to_pixels(image: Image.Image, side: int) -> Image.Image:
-    """The picture squeezed to `side` x `side` (every part of it stays in view), antialiased bilinear.
+    """The picture squeezed to `side` x `side` (every part of it stays in view), antialiased bilinear."""
+    from . import pillow_image
 
-    First across, then down: in one call, which comes first, and so how pixels are rounded, depends on Pillow's version.
-    """
-    if image.width != side:
-        image = image.resize((side, image.height), Image.Resampling.BILINEAR)
-    return image if image.height == side else image.resize((side, side), Image.Resampling.BILINEAR)
+    return pillow_image.to_pixels(image, side)
 
 
 def picture_pixels(source: ImageLike, side: int) -> bytes:
-    """What a model is given of a picture: `side` x `side` RGB pixels, 3 bytes each, row by row. Raises ImageError."""
-    return to_pixels(load_image(source, side), side).tobytes()
+    """What a model is given of a picture: `side` x `side` RGB pixels, 3 bytes each, row by row. Raises ImageError.
+
+    The same pixels as those of to_pixels(load_image(source, side), side), whoever decodes the picture.
+    """
+    data = _jpeg_bytes(source)
+    pixels = _jpeg_pixels(data, side) if data is not None else None
+    return pixels or to_pixels(load_image(source, side), side).tobytes()
 
 
-def _open(stream: Any, name: str, side: int) -> Image.Image:
-    try:
-        image = _open_jpeg(stream) or Image.open(stream)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name}: too large ({error})") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: not a picture that can be read") from error
-    except Exception as error:
-        raise ImageError(f"{name}: damaged picture ({error})") from error
-    if image.format not in FORMATS:
-        raise ImageError(f"{name}: {image.format} is not a format of pictures that is read")
-    return _upright_rgb(image, name, side)
-
-
-def _open_jpeg(stream: Any) -> Image.Image | None:
-    """A JPEG, which most pictures are, without loading Pillow's readers of every other format. None: not a good one."""
-    magic = stream.read(3)
-    stream.seek(0)
-    if magic != b"\xff\xd8\xff":
+def _jpeg_bytes(source: ImageLike) -> bytes | None:
+    """The whole file, where it is a JPEG's. None: it is not, or Pillow shall say what is wrong with it."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data = bytes(source)
+        return data if data.startswith(_JPEG) else None
+    if not isinstance(source, (str, os.PathLike)):
         return None
-    from PIL import JpegImagePlugin
-
     try:
-        return JpegImagePlugin.jpeg_factory(stream)
-    except Exception:  # Image.open says what is wrong with it
-        stream.seek(0)
+        with open(os.fsdecode(source), "rb", buffering=0) as stream:
+            status = os.fstat(stream.fileno())
+            # What comes out of a pipe could not be read again.
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES or stream.read(3) != _JPEG:
+                return None
+            stream.seek(0)
+            return stream.read()
+    except (OSError, ValueError):
         return None
 
 
-def _upright_rgb(image: Image.Image, name: str, draft: int | None) -> Image.Image:
-    """`draft`: decode a JPEG scaled to no less than this side; None leaves the caller's own picture as it is."""
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{name}: {width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are read")
-    if width < 1 or height < 1:
-        raise ImageError(f"{name}: the picture has no pixels")
+def _jpeg_pixels(data: bytes, side: int) -> bytes | None:
+    """None: no ordinary JPEG, or there is no native engine."""
     try:
-        if image.format in ("JPEG", "MPO") and draft is not None:
-            image.draft("RGB", (draft, draft))
-        image.load()
-        return _to_rgb(_upright(image))
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError(f"{name}: damaged or truncated picture ({error})") from error
+        from .engines import native
 
-
-def _upright(image: Image.Image) -> Image.Image:
-    if image.getexif().get(_ORIENTATION, 1) == 1:
-        return image
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(image)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: 16-bit and float greys are scaled to 8 bits, transparency is laid on white."""
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N"):
-        image = image.convert("I")
-        return image.point(lambda v: v * (1 / 256)).convert("L").convert("RGB")
-    if image.mode == "I":
-        scale = 1 / 256 if _range(image)[1] > 255 else 1.0
-        return image.point(lambda v: v * scale).convert("L").convert("RGB")
-    if image.mode == "F":
-        return _scaled_float(image)
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _range(image: Image.Image) -> tuple[float, float]:
-    """Smallest and largest value of a picture of one channel."""
-    low, high = image.getextrema()
-    assert not isinstance(low, tuple) and not isinstance(high, tuple)
-    return low, high
-
-
-def _scaled_float(image: Image.Image) -> Image.Image:
-    low, high = _range(image)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ImageError("the picture holds values that are not numbers")
-    scale = 255.0 if high <= 1.0 else 1.0
-    return image.point(lambda v: v * scale).convert("L").convert("RGB")
-
-
-def _from_array(array: Any) -> Image.Image:
-    np = sys.modules["numpy"]
-    array = np.asarray(array)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ImageError(f"an array must be [H,W], [H,W,1], [H,W,3] or [H,W,4], not {list(array.shape)}")
-    if array.shape[0] < 1 or array.shape[1] < 1:
-        raise ImageError("the picture has no pixels")
-    if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise ImageError(
-            f"{array.shape[1]} x {array.shape[0]} pixels; at most {MAX_PIXELS // 1_000_000} megapixels are read"
-        )
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
-            raise ImageError("the picture holds values that are not numbers")
-        array = array * (255.0 if array.max() <= 1.0 else 1.0)
-    elif array.dtype == np.uint16:
-        array = array >> 8
-    elif array.dtype == np.bool_:
-        array = array * 255
-    elif array.dtype.kind not in "ui":
-        raise ImageError(f"an array must hold numbers, not {array.dtype}")
-    return _to_rgb(Image.fromarray(np.clip(array, 0, 255).astype(np.uint8)))
+        return native.jpeg_pixels(data, side)
+    except (ImportError, EngineError):
+        return None

@@ -87,7 +87,8 @@ class _Opening(threading.Thread):
 def _open(options: argparse.Namespace) -> VQA:
     opening = _Opening(options)
     opening.start()
-    from PIL import JpegImagePlugin  # noqa: F401  (most pictures are)
+    if options.heatmap or not all(name.lower().endswith((".jpg", ".jpeg")) for name in options.image):
+        from PIL import JpegImagePlugin  # noqa: F401  (what else there is goes through Pillow)
 
     opening.join()
     gc.freeze()

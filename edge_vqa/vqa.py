@@ -77,7 +77,7 @@ class VQA:
 
         Raises ImageError when it is not a complete picture.
         """
-        from .image import picture_pixels  # Pillow: the command loads it while the model is being opened
+        from .image import picture_pixels
 
         began = time.perf_counter()
         pixels = picture_pixels(image, self.model.side)

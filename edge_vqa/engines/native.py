@@ -51,6 +51,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "look": (c_int, c_void_p, POINTER(_Image), c_void_p),
     "ask_words": (c_int, c_void_p, c_void_p, POINTER(c_int32), c_int32, POINTER(c_float), POINTER(c_float)),
     "features": (c_int, c_void_p, c_void_p, POINTER(c_uint8), c_size_t),
+    "jpeg_pixels": (c_int, c_char_p, c_size_t, c_int32, c_void_p, c_size_t),
     "error": (c_char_p,),
     "version": (c_char_p,),
     "interface": (c_int,),
@@ -119,6 +120,16 @@ def load_library() -> Library:
 
 
 _load = functools.lru_cache(maxsize=None)(Library)
+
+
+def jpeg_pixels(data: bytes, side: int) -> bytes | None:
+    """`side` x `side` RGB pixels of an ordinary JPEG; None: it is another, or damaged, or `side` is beyond 1024.
+
+    Raises ImportError when there is no library, EngineError when it cannot be used.
+    """
+    out = ctypes.create_string_buffer(side * side * 3)
+    status: int = load_library().jpeg_pixels(data, len(data), side, out, len(out))
+    return None if status else out.raw
 
 
 def open_engine(model: ModelFile, threads: int) -> NativeEngine:

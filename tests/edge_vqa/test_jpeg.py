@@ -1,0 +1,151 @@
+"""JPEGs go past Pillow where the native engine decodes them, and nobody can tell by the pixels or the errors."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from native_library import needs_native
+from PIL import Image
+
+from edge_vqa import image
+from edge_vqa.engines import native
+from edge_vqa.errors import EngineError, ImageError
+from edge_vqa.image import load_image, picture_pixels, to_pixels
+
+CARROT = Path(__file__).parents[2] / "examples" / "ca_rot.jpg"
+SIDE = 32
+
+
+def jpeg(width: int = 300, height: int = 200, **options: object) -> bytes:
+    pixels = np.random.default_rng(1).integers(0, 256, (height // 8, width // 8, 3)).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC).save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+def pillow(source: image.ImageLike, side: int = SIDE) -> bytes:
+    return to_pixels(load_image(source, side), side).tobytes()
+
+
+def without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("Pillow was asked")
+
+    monkeypatch.setattr(image, "load_image", refuse)
+
+
+@needs_native
+def test_every_source_of_a_jpeg_gives_pillows_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = jpeg()
+    path = tmp_path / "món ăn.jpg"
+    path.write_bytes(data)
+    expected = pillow(data)
+    without_pillow(monkeypatch)
+    for source in (data, bytearray(data), memoryview(data), path, str(path)):
+        assert picture_pixels(source, SIDE) == expected
+
+
+@needs_native
+@pytest.mark.parametrize("side", [1, 64, 224, 500, 1024, 1100])
+def test_sides(side: int) -> None:
+    assert picture_pixels(jpeg(), side) == pillow(jpeg(), side)
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"quality": 20, "subsampling": 0}, {"quality": 100}])
+def test_pillow_takes_over_without_a_difference(options: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    data = jpeg(**options)
+    assert picture_pixels(data, SIDE) == pillow(data)
+    monkeypatch.setattr(native, "find_library", lambda: None)
+    assert picture_pixels(data, SIDE) == pillow(data)
+
+
+def test_other_pictures_go_through_pillow(tmp_path: Path) -> None:
+    picture = Image.effect_noise((50, 40), 50)
+    picture.save(tmp_path / "a.png")
+    assert picture_pixels(tmp_path / "a.png", SIDE) == pillow(picture)
+    assert picture_pixels(picture, SIDE) == pillow(picture)
+    assert picture_pixels(np.asarray(picture), SIDE) == pillow(picture)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", jpeg()[:1000], jpeg()[:-2]], ids=len)
+def test_damaged_ones_are_the_errors_that_pillow_makes_of_them(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(data)
+    for source in (data, path):
+        with pytest.raises(ImageError) as wanted:
+            load_image(source, SIDE)
+        with pytest.raises(ImageError) as found:
+            picture_pixels(source, SIDE)
+        assert str(found.value) == str(wanted.value)
+
+
+def test_what_is_no_file_is_an_error(tmp_path: Path) -> None:
+    for source in (tmp_path, tmp_path / "none.jpg", "a\0b.jpg"):
+        with pytest.raises(ImageError):
+            picture_pixels(source, SIDE)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_read_but_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    for _ in range(2):  # one for each that opens it
+        threading.Thread(target=lambda: pipe.write_bytes(b""), daemon=True).start()
+    with pytest.raises(ImageError):
+        picture_pixels(pipe, SIDE)
+
+
+@needs_native
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("side", [16, 100, 224])
+def test_orientations(orientation: int, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = jpeg(243, 131, exif=exif)
+    expected = pillow(data, side)
+    without_pillow(monkeypatch)
+    assert picture_pixels(data, side) == expected
+
+
+@needs_native
+def test_many_threads_decode_at_once() -> None:
+    files = [jpeg(random.Random(i).randint(100, 900), 300) for i in range(8)]
+    expected, found = [pillow(data) for data in files], {}
+
+    def decode(i: int) -> None:
+        found[i] = [picture_pixels(files[i], SIDE) for _ in range(10)]
+
+    threads = [threading.Thread(target=decode, args=(i,)) for i in range(len(files))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {i: [pixels] * 10 for i, pixels in enumerate(expected)}
+
+
+@needs_native
+def test_the_command_answers_about_a_jpeg_without_loading_pillow() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "edge_vqa.run", "--image", str(CARROT), "--q", "món này là gì"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    modules = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "edge_vqa.image" in modules
+    assert not {name for name in modules if name.split(".")[0] == "PIL"}
+
+
+def test_a_library_without_the_decoder_is_an_error_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(native._FUNCTIONS, "no_such_function", (None,))
+    path = native.find_library()
+    if path is None:
+        pytest.skip("the engine in C++ is not compiled")
+    with pytest.raises(EngineError, match="cannot be loaded as the native engine"):
+        native.Library(path)
