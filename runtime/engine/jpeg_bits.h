@@ -1,5 +1,5 @@
 // The coded blocks' bits, first bit first. A byte 0xFF is followed by a 0 that does not count; any other byte behind it
-// makes it a marker, where the bits end. Beyond them come zeros, which are counted.
+// makes it a marker, where the bits end. Beyond them come zeros.
 #pragma once
 
 #include <stddef.h>
@@ -8,33 +8,47 @@
 
 namespace evqa {
 
+// The bytes up to the next marker, a few thousand at a time, without the zeros behind 0xFF.
+struct JpegBytes {
+  static constexpr ptrdiff_t kRoom = 4096, kZeros = 16;
+  const uint8_t *next, *end;  // in the file
+  const uint8_t* limit;       // from here on, eight bytes cannot be read without fill
+  const uint8_t* last;        // behind the bytes that are here
+  bool ended;                 // `next` is a marker, or the end of the file
+  uint8_t bytes[kRoom + kZeros];
+
+  // Begins at a place in the file; returns where its bytes are.
+  const uint8_t* start(const uint8_t* from);
+
+  // Fetches more bytes, or zeros behind the last. at: how far they have been read; returns where that is now.
+  const uint8_t* fill(const uint8_t* at);
+};
+
 struct BitReader {
-  uint64_t bits;         // the next ones, from the top
-  int count;             // how many of them are there
-  int beyond;            // bytes of zeros that were added where the bits had ended
-  const uint8_t *at;     // the next byte
-  const uint8_t *plain;  // the next 0xFF, or the end
-  const uint8_t *end;
+  uint64_t bits;  // the next ones, from the top
+  int count;      // how many of them are there
+  const uint8_t *at, *limit;
+  JpegBytes* source;
 
   void start(const uint8_t* from) {
     bits = 0;
-    count = beyond = 0;
-    at = from;
-    plain = next_ff(from, end);
+    count = 0;
+    at = source->start(from);
+    limit = source->limit;
   }
 
-  // At least 56 bits are there afterwards.
+  // 56 to 63 bits are there afterwards.
   void refill() {
-    if (plain - at >= 8) {
-      uint64_t eight;
-      memcpy(&eight, at, 8);
-      // What lies below the counted bits is the beginning of the next byte, which will be the same when it is counted.
-      bits |= __builtin_bswap64(eight) >> count;
-      at += (63 - count) >> 3;
-      count |= 56;
-    } else {
-      *this = refilled_by_bytes(*this);
+    if (at > limit) {
+      at = source->fill(at);
+      limit = source->limit;
     }
+    uint64_t eight;
+    memcpy(&eight, at, 8);
+    // What lies below the counted bits is the beginning of the next byte, which will be the same when it is counted.
+    bits |= __builtin_bswap64(eight) >> count;
+    at += (63 - count) >> 3;
+    count |= 56;
   }
 
   void drop(int n) {
@@ -42,29 +56,20 @@ struct BitReader {
     count -= n;
   }
 
-  // Whether more was read than is there.
-  bool overrun() const { return beyond * 8 > count; }
+  // Bits that are there and not read; negative: more were read than there are. Right where the marker is near.
+  ptrdiff_t left() const { return count + (source->last - at) * 8; }
 
-  // Whether all bits but the padding of the last byte have been read, and a marker follows.
-  bool at_marker() const {
-    const int left = count - beyond * 8;
-    return left >= 0 && left < 8 && end - at >= 2 && at == plain && at[1] != 0;
+  bool overrun() const { return source->ended && left() < 0; }
+
+  // Whether all bits but the padding of the last byte have been read, and this marker follows.
+  bool at_marker(int marker) {
+    if (!source->ended) {
+      at = source->fill(at);
+      limit = source->limit;
+    }
+    const uint8_t* const next = source->next;
+    return source->ended && left() >= 0 && left() < 8 && source->end - next >= 2 && next[1] == marker;
   }
-
-  // Goes on behind the restart marker of this number, 0 to 7. False: it is not there.
-  bool restart(int number) {
-    if (!at_marker() || at[1] != 0xD0 + number) return false;
-    start(at + 2);
-    return true;
-  }
-
-  static const uint8_t* next_ff(const uint8_t* from, const uint8_t* end) {
-    const void* found = from < end ? memchr(from, 0xFF, static_cast<size_t>(end - from)) : nullptr;
-    return found ? static_cast<const uint8_t*>(found) : end;
-  }
-
-  // By value, so that the caller's reader may stay in registers.
-  static BitReader refilled_by_bytes(BitReader reader);
 };
 
 }  // namespace evqa

@@ -3,9 +3,11 @@
 namespace evqa {
 namespace {
 
-// ITU-R BT.601 at full range, in 16-bit fractions.
+// ITU-R BT.601 at full range, in 16-bit fractions: 1.402, 0.34414, 0.71414 and 1.772, of which whole parts are taken off
+// so that the rest has 16 bits, which every processor multiplies quickly.
 constexpr int kFraction = 16;
-constexpr int32_t kHalf = 1 << (kFraction - 1), kRedOfCr = 91881, kGreenOfCb = 22554, kGreenOfCr = 46802, kBlueOfCb = 116130;
+constexpr int32_t kHalf = 1 << (kFraction - 1);
+constexpr int16_t kRedOfCr = 91881 - 65536, kGreenOfCb = -22554, kGreenOfCr = 65536 - 46802, kBlueOfCb = 116130 - 2 * 65536;
 
 inline uint32_t clamp(int32_t x) { return static_cast<uint32_t>(x < 0 ? 0 : x > 255 ? 255 : x); }
 
@@ -43,10 +45,10 @@ void mix_and_widen(const uint8_t* near, const uint8_t* far, int count, int16_t* 
 
 void ycc_to_rgb(const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int count, uint32_t* out) {
   for (int i = 0; i < count; ++i) {
-    const int32_t u = cb[i] - 128, v = cr[i] - 128;
-    const uint32_t red = clamp(y[i] + ((kRedOfCr * v + kHalf) >> kFraction));
-    const uint32_t green = clamp(y[i] + ((-kGreenOfCb * u - kGreenOfCr * v + kHalf) >> kFraction));
-    const uint32_t blue = clamp(y[i] + ((kBlueOfCb * u + kHalf) >> kFraction));
+    const int16_t u = static_cast<int16_t>(cb[i] - 128), v = static_cast<int16_t>(cr[i] - 128);
+    const uint32_t red = clamp(y[i] + v + ((kRedOfCr * v + kHalf) >> kFraction));
+    const uint32_t green = clamp(y[i] - v + ((kGreenOfCb * u + kGreenOfCr * v + kHalf) >> kFraction));
+    const uint32_t blue = clamp(y[i] + 2 * u + ((kBlueOfCb * u + kHalf) >> kFraction));
     out[i] = red | green << 8 | blue << 16;
   }
 }

@@ -26,6 +26,7 @@ void fill(HuffmanTable* table, uint32_t code, int length, int symbol) {
   const int rest = HuffmanTable::kPeekBits - length, size = symbol & 15;
   const uint32_t entry = entry_of(symbol, length, table->dc);
   uint32_t* const entries = table->entries + (code << rest);
+  memset(table->lengths + (code << rest), length, size_t{1} << rest);
   for (uint32_t i = 0; i < 1u << rest; ++i) {
     if (size > rest) {
       entries[i] = entry;
@@ -38,26 +39,9 @@ void fill(HuffmanTable* table, uint32_t code, int length, int symbol) {
 
 }  // namespace
 
-BitReader BitReader::refilled_by_bytes(BitReader r) {
-  while (r.count <= 56) {
-    uint64_t byte = 0;
-    if (r.at < r.plain) {
-      byte = *r.at++;
-    } else if (r.end - r.at >= 2 && r.at[1] == 0) {
-      byte = 0xFF;
-      r.at += 2;
-      r.plain = next_ff(r.at, r.end);
-    } else {
-      ++r.beyond;
-    }
-    r.bits |= byte << (56 - r.count);
-    r.count += 8;
-  }
-  return r;
-}
-
 bool make_huffman_table(const HuffmanSpec& spec, bool dc, HuffmanTable* out) {
-  memset(out->entries, 0, sizeof out->entries);
+  for (uint32_t& entry : out->entries) entry = kNotInPeek;
+  memset(out->lengths, 0, sizeof out->lengths);
   out->symbols = spec.symbols;
   out->dc = dc;
   int32_t code = 0, index = 0;
@@ -86,20 +70,17 @@ void make_skip_table(const HuffmanTable& table, SkipTable* out) {
   constexpr int kExtra = SkipTable::kPeekBits - HuffmanTable::kPeekBits;
   constexpr uint32_t kMask = (1u << SkipTable::kPeekBits) - 1;
   for (uint32_t peek = 0; peek <= kMask; ++peek) {
-    uint32_t next = peek, used = 0, advance = 0, ends = 0;
-    while (!ends) {
-      const uint32_t entry = table.entries[next >> kExtra], bits = entry & 0xFF, on = entry >> 8 & 0x7F;
-      if (bits == 0 || used + bits > SkipTable::kPeekBits) break;
+    uint32_t next = peek, used = 0, advance = 0;
+    while (advance < SkipTable::kEnds && used < SkipTable::kPeekBits) {
+      const uint32_t entry = table.entries[next >> kExtra], length = table.lengths[next >> kExtra];
+      const uint32_t bits = entry & 0xFF, on = entry >> 8 & 0x7F;
+      if (length == 0 || used + length > SkipTable::kPeekBits || used + bits > SkipTable::kMostBits) break;
       if (on != kEndOfBlock && advance + on > 63) break;
       used += bits;
       next = next << bits & kMask;
-      if (on == kEndOfBlock) {
-        ends = 1;
-      } else {
-        advance += on;
-      }
+      advance += on == kEndOfBlock ? SkipTable::kEnds : on;
     }
-    out->entries[peek] = static_cast<uint16_t>(ends << 15 | advance << 8 | used);
+    out->entries[peek] = {static_cast<uint8_t>(used), static_cast<uint8_t>(used ? advance : SkipTable::kNone)};
   }
 }
 

@@ -7,6 +7,7 @@ namespace evqa {
 struct JpegRows::Tables {
   HuffmanTable dc[4], ac[4];
   SkipTable skip[4];
+  JpegBytes bytes;
 };
 
 namespace {
@@ -73,7 +74,8 @@ bool JpegRows::start(const JpegHeader& header) {
     plane.skip = &tables_->skip[c.ac];
   }
   scan.restart = scan.until_restart = header.restart;
-  scan.reader.end = header.end;
+  scan.reader.source = &tables_->bytes;
+  scan.reader.source->end = header.end;
   scan.reader.start(header.scan);
   return true;
 }

@@ -3,22 +3,21 @@
 namespace evqa {
 namespace {
 
-constexpr uint8_t kZigzag[64] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48,
-                                 41, 34, 27, 20, 13, 6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23,
-                                 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
+// The value of a number whose size in bits stands in the entry, and the entry itself where the peek did not find it.
+inline uint32_t longer_number(const BitReader& reader, const HuffmanTable& table, uint32_t entry, int32_t* value) {
+  if (!(entry & 0xFF)) entry = long_code(table, reader.bits);
+  const int size = static_cast<int>(entry >> 16), total = static_cast<int>(entry & 0xFF);
+  if (!size) return entry;
+  const int32_t bits = static_cast<int32_t>(reader.bits << (total - size) >> (64 - size));
+  *value = bits >> (size - 1) ? bits : bits - (1 << size) + 1;
+  return entry;
+}
 
-// Entry of the next code and number, their value, and the reader behind them. 0: there is no such code.
+// Reads the next code and number. Returns its entry; 0: there is no such code.
 inline uint32_t next_number(BitReader& reader, const HuffmanTable& table, int32_t* value) {
   uint32_t entry = table.entries[reader.bits >> (64 - HuffmanTable::kPeekBits)];
   *value = static_cast<int32_t>(entry) >> 16;
-  if ((entry & kNotInPeek) || !(entry & 0xFF)) {
-    if (!(entry & 0xFF)) entry = long_code(table, reader.bits);
-    const int size = static_cast<int>(entry >> 16), total = static_cast<int>(entry & 0xFF);
-    if (size) {
-      const int32_t bits = static_cast<int32_t>(reader.bits << (total - size) >> (64 - size));
-      *value = bits >> (size - 1) ? bits : bits - (1 << size) + 1;
-    }
-  }
+  if (entry & kNotInPeek) entry = longer_number(reader, table, entry, value);
   reader.drop(static_cast<int>(entry & 0xFF));
   return entry;
 }
@@ -37,57 +36,97 @@ inline int32_t first_coefficient(BitReader& reader, JpegPlane& plane, uint32_t* 
 // Reads over the other coefficients. False: they are damaged.
 inline bool skip_coefficients(BitReader& reader, const JpegPlane& plane) {
   uint32_t k = 1;
-  while (k < 64) {
-    if (reader.count < 32) reader.refill();
-    const uint32_t several = plane.skip->entries[reader.bits >> (64 - SkipTable::kPeekBits)];
-    const uint32_t after = k + (several >> 8 & 63);
-    if ((several & 0xFF) && after <= 64 && !(several >> 15 && after == 64)) {
-      reader.drop(static_cast<int>(several & 0xFF));
-      if (several >> 15) return true;
+  for (;;) {
+    reader.refill();
+    uint32_t after = 0;
+    for (int i = 0; i < 2; ++i) {
+      const SkipTable::Entry several = plane.skip->entries[reader.bits >> (64 - SkipTable::kPeekBits)];
+      after = k + several.advance;
+      if (after >= 64) {
+        if (after != 64 && after - SkipTable::kEnds >= 64) break;
+        reader.drop(several.bits);
+        return true;
+      }
+      reader.drop(several.bits);
       k = after;
-      continue;
     }
+    if (after < 64) continue;
+    // One by one near the block's end, as what follows may be the next block's, and where codes are long.
     int32_t value;
-    const uint32_t entry = next_number(reader, *plane.ac, &value);
-    if (!entry) return false;
-    if ((entry >> 8 & 0x7F) == kEndOfBlock) return true;
-    k += entry >> 8 & 0x7F;
-  }
-  return k == 64;
-}
-
-inline bool read_coefficients(BitReader& reader, const JpegPlane& plane, int16_t* block, uint32_t* wide) {
-  uint32_t k = 1;
-  while (k < 64) {
-    int32_t value;
-    if (reader.count < 32) reader.refill();
+    reader.refill();
     const uint32_t entry = next_number(reader, *plane.ac, &value), on = entry >> 8 & 0x7F;
     if (!entry) return false;
     if (on == kEndOfBlock) return true;
     k += on;
-    if (k > 64) return false;
+    if (k >= 64) return k == 64;
+  }
+}
+
+// Gives the other coefficients that are not 0 to take(number in the file's order, value). Returns how far they went, 1:
+// there are none; 0: they are damaged.
+template <class Take>
+inline uint32_t read_coefficients(BitReader& reader, const JpegPlane& plane, uint32_t* wide, Take take) {
+  uint32_t k = 1;
+  while (k < 64) {
+    int32_t value;
+    reader.refill();
+    const uint32_t entry = next_number(reader, *plane.ac, &value), on = entry >> 8 & 0x7F;
+    if (!entry) return 0;
+    if (on == kEndOfBlock) return k;
+    k += on;
+    if (k > 64) return 0;
     value *= plane.quant[k - 1];
     *wide |= magnitude(value);
-    block[kZigzag[k - 1]] = static_cast<int16_t>(value);
+    take(k - 1, value);
   }
-  return true;
+  return k;
+}
+
+inline void fill_block(uint8_t sample, int size, uint8_t* out, ptrdiff_t stride) {
+  for (int y = 0; y < size; ++y) memset(out + y * stride, sample, static_cast<size_t>(size));
+}
+
+inline bool read_block_1(BitReader& reader, JpegPlane& plane, uint8_t* out) {
+  uint32_t wide = 0;
+  const int32_t first = first_coefficient(reader, plane, &wide);
+  return skip_coefficients(reader, plane) && !((wide & kWideCoefficient) | idct_1(first, out));
+}
+
+inline bool read_block_2(BitReader& reader, JpegPlane& plane, uint8_t* out) {
+  uint32_t wide = 0;
+  Sums2 sums = {};
+  sums.add(0, first_coefficient(reader, plane, &wide));
+  if (!read_coefficients(reader, plane, &wide, [&](uint32_t k, int32_t value) { sums.add(k, value); })) return false;
+  return !(wide & kWideCoefficient) && !sums.finish(out, plane.stride);
+}
+
+inline bool read_larger_block(BitReader& reader, JpegPlane& plane, uint8_t* out) {
+  uint32_t wide = 0;
+  const int32_t first = first_coefficient(reader, plane, &wide);
+  alignas(16) int16_t block[64] = {static_cast<int16_t>(first)};
+  const auto take = [&](uint32_t k, int32_t value) { block[kZigzag[k]] = static_cast<int16_t>(value); };
+  const uint32_t reached = read_coefficients(reader, plane, &wide, take);
+  if (!reached || (wide & kWideCoefficient)) return false;
+  if (reached == 1) {
+    uint8_t sample;
+    const bool good = !idct_1(first, &sample);
+    fill_block(sample, plane.size, out, plane.stride);
+    return good;
+  }
+  return !(plane.size == 4 ? idct_4 : idct_8)(block, out, plane.stride);
 }
 
 // One block to its samples. False: it is damaged, or nothing that every library decodes alike.
 inline bool read_block(BitReader& reader, JpegPlane& plane, uint8_t* out) {
-  uint32_t wide = 0;
-  const int32_t first = first_coefficient(reader, plane, &wide);
-  if (plane.size == 1) return skip_coefficients(reader, plane) && !((wide & kWideCoefficient) | idct_1(first, out));
-  alignas(32) int16_t block[64] = {static_cast<int16_t>(first)};
-  if (!read_coefficients(reader, plane, block, &wide) || (wide & kWideCoefficient)) return false;
-  const Idct idct = plane.size == 2 ? idct_2 : plane.size == 4 ? idct_4 : idct_8;
-  return !idct(block, out, plane.stride);
+  if (plane.size == 1) return read_block_1(reader, plane, out);
+  return plane.size == 2 ? read_block_2(reader, plane, out) : read_larger_block(reader, plane, out);
 }
 
 bool begin_interval(JpegScan* scan, BitReader& reader) {
   if (scan->restart == 0) return true;
   if (scan->until_restart == 0) {
-    if (!reader.restart(scan->restarts++ % 8)) return false;
+    if (!reader.at_marker(0xD0 + scan->restarts++ % 8)) return false;
+    reader.start(reader.source->next + 2);
     for (JpegPlane& plane : scan->planes) plane.last = 0;
     scan->until_restart = scan->restart;
   }
@@ -95,32 +134,30 @@ bool begin_interval(JpegScan* scan, BitReader& reader) {
   return true;
 }
 
-bool read_mcu(JpegScan* scan, BitReader& reader, int x) {
+inline bool read_mcu(JpegScan* scan, BitReader& reader, int x) {
   for (int i = 0; i < scan->components; ++i) {
     JpegPlane& plane = scan->planes[i];
-    for (int b = 0; b < plane.down; ++b) {
-      uint8_t* out = plane.row((scan->done * plane.down + b) * plane.size) + x * plane.across * plane.size;
+    const ptrdiff_t size = plane.size, down = size * plane.stride;
+    uint8_t* row = plane.reached + x * plane.across * size;
+    for (int b = 0; b < plane.down; ++b, row += down)
       for (int a = 0; a < plane.across; ++a)
-        if (!read_block(reader, plane, out + a * plane.size)) return false;
-    }
+        if (!read_block(reader, plane, row + a * size)) return false;
   }
   return true;
 }
-
-// Whether the picture's end follows, as it must.
-bool ends(const BitReader& reader) { return reader.at_marker() && reader.at[1] == 0xD9; }
 
 }  // namespace
 
 const char* JpegScan::next_row() {
   static constexpr char kDamaged[] = "the JPEG is damaged";
+  for (JpegPlane& plane : planes)
+    if (plane.rows) plane.reached = plane.row(done * plane.down * plane.size);
   BitReader local = reader;
   for (int x = 0; x < mcus_across; ++x)
     if (!begin_interval(this, local) || !read_mcu(this, local, x)) return kDamaged;
+  const bool ends = ++done != mcus_down || local.at_marker(0xD9);
   reader = local;
-  ++done;
-  if (reader.overrun() || (done == mcus_down && !ends(reader))) return kDamaged;
-  return nullptr;
+  return reader.overrun() || !ends ? kDamaged : nullptr;
 }
 
 }  // namespace evqa

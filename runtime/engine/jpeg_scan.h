@@ -14,6 +14,7 @@ struct JpegPlane {
   ptrdiff_t stride;    // bytes, all blocks of a row of MCUs
   int rows;            // of the ring
   uint8_t* samples;    // [rows][stride]
+  uint8_t* reached;    // the row of MCUs that is being decoded
   const uint16_t* quant;  // [64], in zigzag order
   const HuffmanTable *dc, *ac;
   const SkipTable* skip;  // only where size is 1
