@@ -9,7 +9,11 @@ constexpr int kFraction = 16;
 constexpr int32_t kHalf = 1 << (kFraction - 1);
 constexpr int16_t kRedOfCr = 91881 - 65536, kGreenOfCb = -22554, kGreenOfCr = 65536 - 46802, kBlueOfCb = 116130 - 2 * 65536;
 
-inline uint32_t clamp(int32_t x) { return static_cast<uint32_t>(x < 0 ? 0 : x > 255 ? 255 : x); }
+// In 16 bits, of which a register holds twice as many, and which SSE2 can clamp.
+inline uint16_t clamp(int32_t x) {
+  const int16_t value = static_cast<int16_t>(x), low = value < 0 ? int16_t{0} : value;
+  return static_cast<uint16_t>(low > 255 ? int16_t{255} : low);
+}
 
 }  // namespace
 
@@ -46,10 +50,11 @@ void mix_and_widen(const uint8_t* near, const uint8_t* far, int count, int16_t* 
 void ycc_to_rgb(const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int count, uint32_t* out) {
   for (int i = 0; i < count; ++i) {
     const int16_t u = static_cast<int16_t>(cb[i] - 128), v = static_cast<int16_t>(cr[i] - 128);
-    const uint32_t red = clamp(y[i] + v + ((kRedOfCr * v + kHalf) >> kFraction));
-    const uint32_t green = clamp(y[i] - v + ((kGreenOfCb * u + kGreenOfCr * v + kHalf) >> kFraction));
-    const uint32_t blue = clamp(y[i] + 2 * u + ((kBlueOfCb * u + kHalf) >> kFraction));
-    out[i] = red | green << 8 | blue << 16;
+    const uint16_t red = clamp(y[i] + v + ((kRedOfCr * v + kHalf) >> kFraction));
+    const uint16_t green = clamp(y[i] - v + ((kGreenOfCb * u + kGreenOfCr * v + kHalf) >> kFraction));
+    const uint16_t blue = clamp(y[i] + 2 * u + ((kBlueOfCb * u + kHalf) >> kFraction));
+    const uint16_t two = static_cast<uint16_t>(red | green << 8);
+    out[i] = two | static_cast<uint32_t>(blue) << 16;
   }
 }
 

@@ -66,24 +66,42 @@ inline bool skip_coefficients(BitReader& reader, const JpegPlane& plane) {
 // there are none; 0: they are damaged.
 template <class Take>
 inline uint32_t read_coefficients(BitReader& reader, const JpegPlane& plane, uint32_t* wide, Take take) {
-  uint32_t k = 1;
-  while (k < 64) {
-    int32_t value;
+  for (uint32_t k = 1;;) {
     reader.refill();
-    const uint32_t entry = next_number(reader, *plane.ac, &value), on = entry >> 8 & 0x7F;
-    if (!entry) return 0;
-    if (on == kEndOfBlock) return k;
-    k += on;
-    if (k > 64) return 0;
-    value *= plane.quant[k - 1];
-    *wide |= magnitude(value);
-    take(k - 1, value);
+    for (int i = 0; i < 4; ++i) {
+      uint32_t entry = plane.ac->entries[reader.bits >> (64 - HuffmanTable::kPeekBits)];
+      int32_t value = static_cast<int32_t>(entry) >> 16;
+      const bool longer = entry & kNotInPeek;
+      if (longer) {
+        reader.refill();
+        entry = longer_number(reader, *plane.ac, entry, &value);
+        if (!entry) return 0;
+      }
+      reader.drop(static_cast<int>(entry & 0xFF));
+      k += entry >> 8 & 0x7F;
+      if (k > 64) return (entry >> 8 & 0x7F) == kEndOfBlock ? k - kEndOfBlock : 0;
+      value *= plane.quant[k - 1];
+      *wide |= magnitude(value);
+      take(k - 1, value);
+      if (k == 64) return k;
+      if (longer) break;
+    }
   }
-  return k;
 }
 
-inline void fill_block(uint8_t sample, int size, uint8_t* out, ptrdiff_t stride) {
+// Register by register: compilers make slow instructions of a plain assignment.
+inline void clear(int16_t* block) {
+  typedef int16_t Eight __attribute__((vector_size(16), may_alias));
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) reinterpret_cast<Eight*>(block)[i] = Eight{};
+}
+
+// A block of the first coefficient alone. False: its samples are wide.
+inline bool fill_block(int32_t first, int size, uint8_t* out, ptrdiff_t stride) {
+  uint8_t sample;
+  if (idct_1(first, &sample)) return false;
   for (int y = 0; y < size; ++y) memset(out + y * stride, sample, static_cast<size_t>(size));
+  return true;
 }
 
 inline bool read_block_1(BitReader& reader, JpegPlane& plane, uint8_t* out) {
@@ -94,25 +112,25 @@ inline bool read_block_1(BitReader& reader, JpegPlane& plane, uint8_t* out) {
 
 inline bool read_block_2(BitReader& reader, JpegPlane& plane, uint8_t* out) {
   uint32_t wide = 0;
+  const int32_t first = first_coefficient(reader, plane, &wide);
   Sums2 sums = {};
-  sums.add(0, first_coefficient(reader, plane, &wide));
-  if (!read_coefficients(reader, plane, &wide, [&](uint32_t k, int32_t value) { sums.add(k, value); })) return false;
-  return !(wide & kWideCoefficient) && !sums.finish(out, plane.stride);
+  sums.add(0, first);
+  const auto take = [&](uint32_t k, int32_t value) { sums.add(k, value); };
+  const uint32_t reached = read_coefficients(reader, plane, &wide, take);
+  if (!reached || (wide & kWideCoefficient)) return false;
+  return reached == 1 ? fill_block(first, 2, out, plane.stride) : !sums.finish(out, plane.stride);
 }
 
 inline bool read_larger_block(BitReader& reader, JpegPlane& plane, uint8_t* out) {
   uint32_t wide = 0;
   const int32_t first = first_coefficient(reader, plane, &wide);
-  alignas(16) int16_t block[64] = {static_cast<int16_t>(first)};
+  alignas(16) int16_t block[64];
+  clear(block);
+  block[0] = static_cast<int16_t>(first);
   const auto take = [&](uint32_t k, int32_t value) { block[kZigzag[k]] = static_cast<int16_t>(value); };
   const uint32_t reached = read_coefficients(reader, plane, &wide, take);
   if (!reached || (wide & kWideCoefficient)) return false;
-  if (reached == 1) {
-    uint8_t sample;
-    const bool good = !idct_1(first, &sample);
-    fill_block(sample, plane.size, out, plane.stride);
-    return good;
-  }
+  if (reached == 1) return fill_block(first, plane.size, out, plane.stride);
   return !(plane.size == 4 ? idct_4 : idct_8)(block, out, plane.stride);
 }
 
