@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_vqa import VQA, EdgeVQAError
-from edge_vqa.image import load_image, to_pixels
+from edge_vqa.image import picture_pixels
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "to_bun.jpg"
 QUESTION = "món này là món gì"
@@ -38,10 +38,10 @@ def measure(what: Callable[[], object], runs: int, warm_up: int = 5) -> dict[str
 def measure_stages(vqa: VQA, picture: bytes, question: str, runs: int) -> dict[str, dict[str, float]]:
     """Decode (file to pixels), look (pixels to features), answer (question to answer), whole (file to answer)."""
     side = vqa.model.side
-    pixels = to_pixels(load_image(picture, side), side).tobytes()
+    pixels = picture_pixels(picture, side)
     scene = vqa.look(picture)
     return {
-        "decode": measure(lambda: to_pixels(load_image(picture, side), side).tobytes(), runs),
+        "decode": measure(lambda: picture_pixels(picture, side), runs),
         "look": measure(lambda: vqa.engine.encode(pixels), runs),
         "answer": measure(lambda: scene.ask(question), runs),
         "whole": measure(lambda: vqa.ask(picture, question), runs),
