@@ -27,7 +27,8 @@ def usable_processors() -> int:
 
 def describe(sensors: Sensors) -> dict[str, Any]:
     """Everything, ready for JSON; None where the system does not tell."""
-    cpuinfo = _cpuinfo(sensors)
+    cpuinfo = sensors.text("proc/cpuinfo") or ""
+    fields = _fields(cpuinfo)
     return {
         "board": board(sensors),
         "processor": processor(cpuinfo),
@@ -42,15 +43,15 @@ def describe(sensors: Sensors) -> dict[str, Any]:
         "libc": " ".join(platform.libc_ver()).strip() or None,
         "distribution": _distribution(sensors),
         "container": container(sensors),
-        "virtual": "hypervisor" in cpuinfo.get("flags", "").split(),
-        "emulated": emulated(cpuinfo, platform.machine()),
+        "virtual": "hypervisor" in fields.get("flags", "").split(),
+        "emulated": emulated(fields, platform.machine()),
     }
 
 
-def _cpuinfo(sensors: Sensors) -> dict[str, str]:
+def _fields(cpuinfo: str) -> dict[str, str]:
     """The fields of the first processor, and those that /proc/cpuinfo gives once for all."""
     found: dict[str, str] = {}
-    for line in (sensors.text("proc/cpuinfo") or "").splitlines():
+    for line in cpuinfo.splitlines():
         name, colon, value = line.partition(":")
         if colon:
             found.setdefault(name.strip(), value.strip())
@@ -66,19 +67,24 @@ def board(sensors: Sensors) -> str | None:
     return " ".join(part for part in parts if part) or None
 
 
-def processor(cpuinfo: dict[str, str]) -> str | None:
-    """The model's name; on ARM the core's, or its numbers where it is not among those known here."""
-    part, maker = cpuinfo.get("CPU part"), cpuinfo.get("CPU implementer")
-    if part and maker == "0x41" and part in _ARM_PARTS:
-        return _ARM_PARTS[part]
-    return cpuinfo.get("model name") or (f"implementer {maker}, part {part}" if part else None)
+def processor(cpuinfo: str) -> str | None:
+    """The model's name; on ARM the cores', or their numbers where they are not among those known here."""
+    cores: dict[str, int] = {}
+    for block in cpuinfo.split("\n\n"):
+        fields = _fields(block)
+        maker, part = fields.get("CPU implementer"), fields.get("CPU part")
+        if part:
+            name = _ARM_PARTS.get(part) if maker == "0x41" else None
+            name = name or f"implementer {maker} part {part}"
+            cores[name] = cores.get(name, 0) + 1
+    return ", ".join(f"{count} x {name}" for name, count in cores.items()) or _fields(cpuinfo).get("model name")
 
 
-def emulated(cpuinfo: dict[str, str], machine: str) -> str | None:
+def emulated(fields: dict[str, str], machine: str) -> str | None:
     """What it really is, where this ARM program certainly runs on another processor; None: nothing says so."""
-    maker = cpuinfo.get("vendor_id")
+    maker = fields.get("vendor_id")
     certain = maker in _X86 and machine[:3] in ("arm", "aar")
-    return f"{machine} on {cpuinfo.get('model name', maker)}" if certain else None
+    return f"{machine} on {fields.get('model name', maker)}" if certain else None
 
 
 def caches(sensors: Sensors) -> list[str]:

@@ -50,5 +50,6 @@ class Plan(NamedTuple):
     def options(self) -> dict[str, Any]:
         """What differs from a plain call, for the result file; files without their folders."""
         given: dict[str, Any] = {k: v for k, v in self._asdict().items() if v != self._field_defaults[k]}
-        files = {k: os.path.basename(given[k]) for k in ("model", "image") if k in given}
-        return {**given, **files}
+        for name in {"model", "image"} & given.keys():
+            given[name] = os.path.basename(given[name])
+        return given

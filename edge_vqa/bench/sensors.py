@@ -90,9 +90,10 @@ class Sensors:
         """The lowest temperature, °C, at which a thermal zone begins to slow the processor; None: not told."""
         found = []
         for path in self.find("sys/class/thermal/thermal_zone*/trip_point_*_type"):
-            if self.optional(path) in ("passive", "hot"):
-                found.append(self.number(path[: -len("type")] + "temp", 1e-3, *_CELSIUS, "°C"))
-        return min((value for value in found if value is not None), default=None)
+            told = self.optional(path[: -len("type")] + "temp") or ""
+            if self.optional(path) in ("passive", "hot") and told.isdecimal():  # negative: switched off
+                found.append(int(told) / 1000)
+        return min((value for value in found if _CELSIUS[0] <= value <= _CELSIUS[1]), default=None)
 
     def clocks(self) -> dict[str, float]:
         """Processor -> MHz now, by cpufreq, else by /proc/cpuinfo where that tells (x86)."""

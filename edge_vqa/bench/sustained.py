@@ -73,7 +73,8 @@ def verdict(intervals: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     the medians within the beginning or within the end, whichever is wider, over their median; 0.02 at least. verdict:
     slowed or quicker when the change is beyond the spread, else steady; short with fewer than FEWEST intervals.
     from_s, when slowed: where the first interval begins from which on three quarters of all, itself among them, are
-    slower than halfway from beginning to end. worst, and worst_s: the largest change of three neighbours' median.
+    slower than halfway from beginning to end. worst: the largest change of three
+    neighbours' median; worst_s: where the middle one of them begins.
     """
     if len(intervals) < FEWEST:
         return {"verdict": "short", "intervals": len(intervals)}
@@ -88,7 +89,7 @@ def verdict(intervals: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "verdict": "slowed" if change > spread else "quicker" if change < -spread else "steady",
         "change": change, "spread": spread, "first_ms": base, "last_ms": median(last), "from_s": None,
-        "worst": smooth[worst] / base - 1, "worst_s": intervals[worst]["from_s"], "intervals": len(intervals),
+        "worst": smooth[worst] / base - 1, "worst_s": intervals[worst + 1]["from_s"], "intervals": len(intervals),
     }  # fmt: skip
     if change > spread:
         found["from_s"] = intervals[_onset(medians, base * (1 + change / 2))]["from_s"]
