@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -41,6 +42,10 @@ def main(arguments: list[str] | None = None, root: str = "/") -> int:
         return _measure(options, root)
     except (ImageError, QuestionError) as error:
         return _complain(str(error), 2)
+    except BrokenPipeError:
+        # The reader of our output has gone (head, say). Point stdout elsewhere so that Python's own flush stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (EdgeVQAError, OSError) as error:
         return _complain(str(error), 3)
     except KeyboardInterrupt:
@@ -55,12 +60,13 @@ def _measure(options: argparse.Namespace, root: str) -> int:
         runs=options.runs, minutes=options.minutes, quick=options.quick,
     )  # fmt: skip
     result = run(plan, Sensors(root), Progress(None if options.no_progress else sys.stderr))
-    _show(result, options)
     if options.json:
         try:
             result_file.save(result, options.json)
         except OSError as error:
-            return _complain(f"{options.json}: cannot be written ({error.strerror or error})", 1)
+            _complain(f"{options.json}: cannot be written ({error.strerror or error})", 1)
+            result["failed"]["writing the result"] = error.strerror or str(error)
+    _show(result, options)
     if result["interrupted"]:
         return 130
     return 1 if result["failed"] or result["left_out"].keys() - {"threads"} else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .report import Table, columns, digits, markdown_table
+from .report import Table, columns, digits, markdown_list, markdown_table
 
 _SETUP = (
     ("edge_vqa", "setup", "edge_vqa"), ("Python", "setup", "python"), ("Pillow", "setup", "pillow"),
@@ -22,9 +22,7 @@ def compare_text(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
 
 
 def compare_markdown(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    return "\n\n".join([
-        markdown_table(table(first, second)), "\n".join(f"- {note}" for note in notes(first, second)),
-    ])  # fmt: skip
+    return "\n\n".join([markdown_table(table(first, second)), markdown_list(notes(first, second))])
 
 
 def table(first: Mapping[str, Any], second: Mapping[str, Any]) -> Table:
@@ -41,13 +39,15 @@ def table(first: Mapping[str, Any], second: Mapping[str, Any]) -> Table:
 
 
 def judgement(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
-    """Within the spread when either median lies between the other's p5 and p95; else whether B is better."""
-    if a["p5"] <= b["median"] <= a["p95"] or b["p5"] <= a["median"] <= b["p95"]:
+    """Within the spread when each median lies between the other's p5 and p95; unsure when only one does."""
+    a_reaches = a["p5"] <= b["median"] <= a["p95"]
+    b_reaches = b["p5"] <= a["median"] <= b["p95"]
+    if a_reaches and b_reaches:
         return "within the spread"
     better = (b["median"] > a["median"]) == (a["unit"] == "pictures/s")
-    if a["unit"] == "MB":
-        return "B needs less" if better else "B needs more"
-    return "B is quicker" if better else "B is slower"
+    words = ("B needs less", "B needs more") if a["unit"] == "MB" else ("B is quicker", "B is slower")
+    unsure = ", but A varies as much" if a_reaches else ", but B varies as much" if b_reaches else ""
+    return words[not better] + unsure
 
 
 def notes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

@@ -20,10 +20,10 @@ def as_text(result: Mapping[str, Any]) -> str:
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
-    parts = ["\n".join(f"- {name}: {text}" for name, text in facts(result)), markdown_table(measured(result))]
+    parts = [markdown_list([f"{name}: {text}" for name, text in facts(result)]), markdown_table(measured(result))]
     if result.get("sustained"):
         parts.append(markdown_table(course(result["sustained"])))
-    return "\n\n".join([*parts, "\n".join(f"- {remark}" for remark in _remarks(result))])
+    return "\n\n".join([*parts, markdown_list(_remarks(result))])
 
 
 def facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -158,8 +158,17 @@ def _remarks(result: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def markdown_list(texts: Sequence[str]) -> str:
+    return "\n".join(f"- {_plain(text)}" for text in texts)
+
+
+def _plain(text: str) -> str:
+    """Without what Markdown would take for its own: paths have stars, questions may have anything."""
+    return "".join(f"\\{c}" if c in "*`<|\\" else c for c in text)
+
+
 def markdown_table(table: Table) -> str:
-    heading, *rows = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table)
+    heading, *rows = ("| " + " | ".join(map(_plain, row)) + " |" for row in table)
     return "\n".join([heading, "|" + "---|" * len(table[0]), *rows])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from edge_vqa.bench import cautions, compare, report, result_file, sustained, timing
+from edge_vqa.bench import cautions, compare, progress, report, result_file, sustained, timing
 from edge_vqa.bench.measure import thread_counts
 from edge_vqa.bench.pictures import draw
 
@@ -112,6 +112,14 @@ def test_a_change_within_the_spread_is_none() -> None:
     assert found["spread"] == pytest.approx((11.85 - 9.15) / 10.5)
     assert "did not slow down" in sustained.sentence(found, False, 40)
     assert sustained.verdict(intervals(*[10, 10.1] * 10))["verdict"] == "steady"
+    # Beginning and end are calm, 10 and 11; but from one interval to the next it usually changes by 1, so twice that.
+    found = sustained.verdict(intervals(10, 10, 10, 12, 11, 12, 11, 12, 10, 11, 11, 11))
+    assert (found["verdict"], found["spread"]) == ("steady", pytest.approx(0.2))
+
+
+def test_the_slow_part_never_begins_within_the_beginning() -> None:
+    found = sustained.verdict(intervals(10.4, 10, 10, 10.6, 10.6, 10.6, 10.6, 10.6, 10.6))
+    assert (found["verdict"], found["from_s"]) == ("slowed", 15)
 
 
 def test_a_run_that_was_slow_in_between_and_one_that_became_quicker() -> None:
@@ -125,10 +133,19 @@ def test_a_run_that_was_slow_in_between_and_one_that_became_quicker() -> None:
 
 def test_too_few_intervals_give_no_verdict() -> None:
     found = sustained.verdict(intervals(1, 2, 3, 4, 5))
-    assert found == {"verdict": "short", "intervals": 5}
+    assert (found["verdict"], found["intervals"]) == ("short", 5)
     assert sustained.sentence(found, True, 600) == (
-        "too short for a verdict: 5 intervals, 6 are needed (ended early, of 10.0 min planned)"
+        "too short for a verdict: 5 intervals, 6 are needed; 50 °C at first, 54 °C at most "
+        "(ended early, of 10.0 min planned)"
     )
+    assert sustained.verdict([])["sensed"] == {"celsius": None, "mhz": None, "held_back": []}
+
+
+def test_what_the_board_said_of_clock_and_flags_is_part_of_the_verdict() -> None:
+    told = intervals(*[10] * 6)
+    told[4]["mhz"], told[5]["throttled"] = 600, ["throttled"]
+    said = sustained.sentence(sustained.verdict(told), False, 30)
+    assert said.endswith("55 °C at most; the clock fell from 1500 to 600 MHz; the board said: throttled")
 
 
 def test_a_sustained_run_on_a_board_that_throttles(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,8 +279,9 @@ def test_few_runs_and_memory_are_never_called_noisy() -> None:
 @pytest.mark.parametrize(
     ("a", "b", "said"),
     [
-        (row("x", 10, 9, 11), row("x", 10.5, 10.2, 12), "within the spread"),
-        (row("x", 10, 9, 11), row("x", 20, 9.5, 21), "within the spread"),
+        (row("x", 10, 9, 11), row("x", 10.5, 9.8, 12), "within the spread"),
+        (row("x", 10, 9, 21), row("x", 20, 19, 21), "B is slower, but A varies as much"),
+        (row("x", 10, 9, 11), row("x", 20, 9.5, 21), "B is slower, but B varies as much"),
         (row("x", 10, 9, 11), row("x", 20, 19, 21), "B is slower"),
         (row("x", 10, 9, 11), row("x", 5, 4, 6), "B is quicker"),
         (row("x", 10, 9, 11, "pictures/s"), row("x", 5, 4, 6, "pictures/s"), "B is slower"),
@@ -295,6 +313,12 @@ def test_a_comparison_has_ratios_and_names_what_differs() -> None:
     assert "B warns: hot." in said
     assert compare.notes(result(), result()) == ["Both have the same setup."]
     assert "| encoder | 10.0 ms | 25.0 ms | 2.50 | B is slower |" in compare.compare_markdown(result(), other)
+
+
+def test_markdown_shows_stars_and_bars_as_they_are() -> None:
+    told = sensors(not_told={"clock": ["/sys/cpu*/a"]})
+    found = report.as_markdown(result(sensors=told, measurements=[{**row("x", 1, 1, 1), "label": "a|b"}]))
+    assert r"/sys/cpu\*/a" in found and r"| a\|b | " in found
 
 
 def test_a_result_comes_back_as_it_went(tmp_path: Path) -> None:
@@ -376,3 +400,22 @@ def test_reports_say_everything_there_is_to_say() -> None:
 )
 def test_figures_are_shown_with_three_digits(value: float, shown: str) -> None:
     assert report.digits(value) == shown
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_one_line_on_a_terminal_and_lines_elsewhere() -> None:
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file, None):
+        shown = progress.Progress(stream)
+        shown.step("[1/2] a long one")
+        shown.update("[1/2] goes on")
+        shown.step("[2/2] b")
+        shown.clear()
+    assert file.getvalue() == "[1/2] a long one\n[2/2] b\n"
+    *_, last = terminal.getvalue().split("\r")
+    assert "\n" not in terminal.getvalue() and last == ""
+    assert "\r[2/2] b      \r" in terminal.getvalue()
