@@ -55,8 +55,10 @@ def main(arguments: list[str] | None = None, root: str = "/") -> int:
 def _measure(options: argparse.Namespace, root: str) -> int:
     from .measure import run  # the pictures' and the model's code: not needed to show a result
 
+    # Under a locale that is not UTF-8, Python hides the bytes of a question's accents in surrogates.
+    question = options.q.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     plan = Plan(
-        model=options.model, engine=options.engine, threads=options.threads, question=options.q, image=options.image,
+        model=options.model, engine=options.engine, threads=options.threads, question=question, image=options.image,
         runs=options.runs, minutes=options.minutes, quick=options.quick,
     )  # fmt: skip
     result = run(plan, Sensors(root), Progress(None if options.no_progress else sys.stderr))

@@ -51,5 +51,10 @@ class Plan(NamedTuple):
         """What differs from a plain call, for the result file; files without their folders."""
         given: dict[str, Any] = {k: v for k, v in self._asdict().items() if v != self._field_defaults[k]}
         for name in {"model", "image"} & given.keys():
-            given[name] = os.path.basename(given[name])
+            given[name] = readable(os.path.basename(given[name]))
         return given
+
+
+def readable(text: str) -> str:
+    """What came from the system, as text for JSON, whatever the locale: UTF-8, with U+FFFD where it is not."""
+    return os.fsencode(text).decode("utf-8", "replace")

@@ -25,13 +25,14 @@ class ResultError(EdgeVQAError):
 def save(result: Mapping[str, Any], path: str) -> None:
     """One line a measurement. Single times are left out of a file that would have over a megabyte. Raises OSError."""
     text = _as_json(result)
-    if len(text.encode()) > _MOST_BYTES:
+    if len(text) > _MOST_BYTES:
         rows = [{k: v for k, v in row.items() if k != "times"} for row in result["measurements"]]
         text = _as_json({**result, "measurements": rows, "times_left_out": True})
     path = os.path.realpath(path)
     plain = os.path.isfile(path) or not os.path.exists(path)
     unfinished = path + ".part" if plain else path  # not plain: a pipe, a terminal
-    with open(unfinished, "w", encoding="utf-8") as stream:
+    # An error's message may name a file whose name is not UTF-8.
+    with open(unfinished, "w", encoding="utf-8", errors="replace") as stream:
         stream.write(text)
     if plain:
         os.replace(unfinished, path)

@@ -15,7 +15,7 @@ from .. import __version__
 from ..engines import default_threads
 from ..vqa import VQA
 from .pictures import RECIPE, Picture
-from .plan import Plan
+from .plan import Plan, readable
 
 _PACKAGES = {"onnx": ("onnxruntime",), "tflite": ("ai-edge-litert", "tflite-runtime"), "reference": ("numpy",)}
 
@@ -73,10 +73,10 @@ def _file(path: str) -> dict[str, Any]:
         while block := stream.read(1 << 20):
             digest.update(block)
             size += len(block)
-    return {"file": os.path.basename(path), "bytes": size, "sha256": digest.hexdigest()}
+    return {"file": readable(os.path.basename(path)), "bytes": size, "sha256": digest.hexdigest()}
 
 
 def _anonymous(value: str) -> str:
     """Without the name of the user's folder: results are shared."""
     home = os.path.expanduser("~")
-    return value.replace(home, "~") if len(home) > 1 else value
+    return readable(value.replace(home, "~") if len(home) > 1 else value)

@@ -74,6 +74,21 @@ def test_everything_is_measured_shown_and_kept(tiny: str, tmp_path: Path) -> Non
     assert code == 0 and out.count("within the spread") == len(rows) and "Both have the same setup." in out
 
 
+def test_questions_and_file_names_in_any_locale(tiny: str, tmp_path: Path) -> None:
+    picture, kept = os.fsencode(tmp_path) + b"/\xff m\xc3\xb3n.jpg", tmp_path / "r.json"
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "red.jpg")
+    Path(os.fsdecode(picture)).write_bytes((tmp_path / "red.jpg").read_bytes())
+    environment = {**os.environ, "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    program = [sys.executable, "-m", "edge_vqa.bench", *QUICK, "--no-progress", "--model", tiny, "--json", str(kept)]
+    done = subprocess.run(
+        [*program, "--q", "món này gì".encode(), "--image", picture], env=environment, capture_output=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "question        món này gì (3 words)".encode() in done.stdout
+    setup = json.loads(kept.read_text(encoding="utf-8"))["setup"]
+    assert setup["question"] == "món này gì" and setup["options"]["image"].endswith("món.jpg")
+
+
 def test_any_engine_can_be_measured(tiny: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([*QUICK, "--model", tiny, "--engine", "reference", "--no-progress"]) == 0
     out, err = capsys.readouterr()
