@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from tiny_model import make_model
 
+from edge_vqa.bench import __main__ as command
 from edge_vqa.bench import machine
 from edge_vqa.bench.sensors import Sensors
 
@@ -253,3 +255,24 @@ def test_emulation_is_told_only_where_it_is_certain() -> None:
     assert machine.emulated({"vendor_id": "AuthenticAMD"}, "armv7l") == "armv7l on AuthenticAMD"
     assert machine.emulated({"vendor_id": "GenuineIntel"}, "x86_64") is None
     assert machine.emulated({}, "aarch64") is None
+
+
+def test_a_whole_run_on_a_board_that_is_held_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sensors = board(tmp_path / "pi", PI_4, "echo throttled=0x50004")
+    model = str(make_model(tmp_path / "tiny.evqa", "mobile-attention"))
+    arguments = ["--quick", "--runs", "1", "--minutes", "0.002", "--model", model, "--q", "mon nay gi", "--no-progress"]
+    assert command.main([*arguments, "--markdown"], root=sensors.root) == 0
+    out = capsys.readouterr().out
+    for said in (
+        "- board: Raspberry Pi 4 Model B Rev 1.4\n",
+        "cpu-thermal 61.8 °C, clock 600 to 1500 MHz, governor ondemand, throttling flags 0x50004 (now: throttled; "
+        "since the start: voltage too low, throttled), pwm-fan 1 of 4, load 0.31",
+        "| 61.8 °C | 1500 MHz | throttled |",
+        "Warning: the board was being held back while it was measured: throttled.",
+        "Warning: the board was held back since it was started: voltage too low.",
+        "Warning: the clock's governor is ondemand, not performance",
+        "Warning: at most 1500 of 1800 MHz are allowed.",
+        "the board said: throttled",
+    ):
+        assert said in out
+    assert "Not told" not in out
