@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from edge_vqa.bench import cautions, compare, progress, report, result_file, sustained, timing
-from edge_vqa.bench.measure import thread_counts
+from edge_vqa.bench import cautions, compare, measure, progress, report, result_file, sustained, timing
 from edge_vqa.bench.pictures import draw
+from edge_vqa.bench.plan import Plan
+from edge_vqa.bench.sensors import Sensors
 
 
 def test_median_and_percentiles_of_a_hand_worked_example() -> None:
@@ -77,8 +78,31 @@ def test_pictures_are_the_same_every_time_and_show_more_than_noise() -> None:
     assert (draw("12mp", 1600, 1200).label, one.label) == ("JPEG, 2 megapixels", "JPEG, 224 x 160")
 
 
+def test_opening_and_the_first_answer_are_timed_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock = Clock(monkeypatch, timing)
+
+    class SlowVQA:
+        def __init__(self, *options: Any) -> None:
+            clock.work(0.5)
+
+        def ask(self, *asked: Any) -> None:
+            clock.work(0.125)
+
+    monkeypatch.setattr(measure, "VQA", SlowVQA)
+    session = measure.Session.__new__(measure.Session)
+    session.plan, session.sensors, session.rows, session.during = Plan(runs=3), Sensors(str(tmp_path)), [], []
+    session.small = draw("small", 16, 16)
+    session.opening()
+    assert [(row["key"], row["times"]) for row in session.rows] == [("open", [500] * 3), ("first_answer", [125] * 3)]
+
+
 def test_thread_counts() -> None:
-    assert [thread_counts(n) for n in (1, 4, 6, 16)] == [[1], [1, 2, 3, 4], [1, 2, 3, 4, 6], [1, 2, 3, 4, 8, 16]]
+    assert [measure.thread_counts(n) for n in (1, 4, 6, 16)] == [
+        [1],
+        [1, 2, 3, 4],
+        [1, 2, 3, 4, 6],
+        [1, 2, 3, 4, 8, 16],
+    ]
 
 
 def intervals(*medians: float) -> list[dict[str, Any]]:
@@ -255,6 +279,13 @@ def test_every_warning_says_what_to_do() -> None:
         assert said in texts
     assert "voltage too low" in found[1]["text"] and "during the run" in found[1]["text"]
     assert "clock capped" in found[2]["text"] and "since it was started" in found[2]["text"]
+
+
+def test_flags_that_came_up_during_the_run_are_told_apart_from_old_ones() -> None:
+    (fresh,) = cautions.find(result(sensors=sensors(before=flags([], []), after=flags([], ["throttled"]))))
+    assert "during the run: throttled" in fresh["text"]
+    (old,) = cautions.find(result(sensors=sensors(before=flags([], ["throttled"]), after=flags([], ["throttled"]))))
+    assert "since it was started: throttled" in old["text"]
 
 
 @pytest.mark.parametrize(
