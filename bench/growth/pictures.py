@@ -1,0 +1,59 @@
+"""Pictures of any size with as many bytes a pixel as a camera's, made of the example pictures."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from edge_vqa import EdgeVQAError
+from edge_vqa.evqa_tensors import Array
+
+from .timing import ROOT
+
+EXAMPLES = ROOT / "examples"
+NOISE = 6.0
+"""Standard deviation of the noise, of 255: about a phone's sensor indoors."""
+QUALITY = 90
+
+
+def size_of(megapixels: float) -> tuple[int, int]:
+    """Width and height, 4 to 3, of no more than so many millions of pixels."""
+    width = int(math.sqrt(megapixels * 1e6 * 4 / 3))
+    return width, width * 3 // 4
+
+
+def mosaic(width: int, height: int, seed: int = 0) -> Array:
+    """[height, width, 3] uint8: the example pictures side by side, again and again, with noise."""
+    random = np.random.default_rng(seed)
+    files = sorted(EXAMPLES.glob("*.jpg"))
+    if not files:
+        raise EdgeVQAError(f"{EXAMPLES}: holds no pictures")
+    tiles = []
+    for file in (files * 2)[seed % len(files) :][: len(files)]:
+        with Image.open(file) as picture:
+            tile = np.asarray(picture.convert("RGB"), np.float32)
+        noisy = tile + random.normal(0, NOISE, (*tile.shape[:2], 1)).astype(np.float32)
+        tiles.append(np.clip(noisy, 0, 255).astype(np.uint8))
+    row = np.concatenate(tiles, 1)
+    across, down = -(-width // row.shape[1]), -(-height // row.shape[0])
+    return np.ascontiguousarray(np.tile(row, (down, across, 1))[:height, :width])
+
+
+def jpeg(pixels: Array) -> bytes:
+    """As a JPEG with half the colour resolution each way, as cameras write it."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=QUALITY, subsampling="4:2:0")
+    return out.getvalue()
+
+
+def make_folder(folder: Path, count: int, width: int = 640, height: int = 480) -> list[Path]:
+    """So many different pictures as files."""
+    paths = []
+    for number in range(count):
+        paths.append(folder / f"{number:03}.jpg")
+        paths[-1].write_bytes(jpeg(mosaic(width, height, number)))
+    return paths
