@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from pathlib import Path
@@ -26,21 +27,24 @@ def size_of(megapixels: float) -> tuple[int, int]:
     return width, width * 3 // 4
 
 
-def mosaic(width: int, height: int, seed: int = 0) -> Array:
+def mosaic(width: int, height: int) -> Array:
     """[height, width, 3] uint8: the example pictures side by side, again and again, with noise."""
-    random = np.random.default_rng(seed)
-    files = sorted(EXAMPLES.glob("*.jpg"))
-    if not files:
-        raise EdgeVQAError(f"{EXAMPLES}: holds no pictures")
-    tiles = []
-    for file in (files * 2)[seed % len(files) :][: len(files)]:
+    row = _row()
+    across, down = -(-width // row.shape[1]), -(-height // row.shape[0])
+    return np.ascontiguousarray(np.tile(row, (down, across, 1))[:height, :width])
+
+
+@functools.cache
+def _row() -> Array:
+    random, tiles = np.random.default_rng(0), []
+    for file in sorted(EXAMPLES.glob("*.jpg")):
         with Image.open(file) as picture:
             tile = np.asarray(picture.convert("RGB"), np.float32)
         noisy = tile + random.normal(0, NOISE, (*tile.shape[:2], 1)).astype(np.float32)
         tiles.append(np.clip(noisy, 0, 255).astype(np.uint8))
-    row = np.concatenate(tiles, 1)
-    across, down = -(-width // row.shape[1]), -(-height // row.shape[0])
-    return np.ascontiguousarray(np.tile(row, (down, across, 1))[:height, :width])
+    if not tiles:
+        raise EdgeVQAError(f"{EXAMPLES}: holds no pictures")
+    return np.concatenate(tiles, 1)
 
 
 def jpeg(pixels: Array) -> bytes:
@@ -51,9 +55,10 @@ def jpeg(pixels: Array) -> bytes:
 
 
 def make_folder(folder: Path, count: int, width: int = 640, height: int = 480) -> list[Path]:
-    """So many different pictures as files."""
-    paths = []
+    """So many different pictures as files: parts of one mosaic, each a little further to the right."""
+    step, paths = 128, []
+    wide = mosaic(width + step * count, height)
     for number in range(count):
         paths.append(folder / f"{number:03}.jpg")
-        paths[-1].write_bytes(jpeg(mosaic(width, height, number)))
+        paths[-1].write_bytes(jpeg(wide[:, number * step : number * step + width]))
     return paths

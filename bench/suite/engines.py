@@ -58,11 +58,21 @@ class ProfiledEngine(NativeEngine):
         self._room, self._count = (_Step * MOST_STEPS)(), c_int32()
         self._scene: NativeScene | None = None
 
-    def profile(self, pixels: bytes) -> int:
-        """Look at a picture; returns how many steps it took. `step` tells of each."""
+    @property
+    def side(self) -> int:
+        """Of the pictures it takes, pixels."""
+        return self._side
+
+    def scene(self, pixels: bytes) -> NativeScene:
+        """The scene that `profile` fills, of these pixels if it has filled none yet."""
         if self._scene is None:
             self._scene = self.encode(pixels)
-        status = self._profile(self.handle, pixels, self._scene.pointer, self._room, MOST_STEPS, byref(self._count))
+        return self._scene
+
+    def profile(self, pixels: bytes) -> int:
+        """Look at a picture; returns how many steps it took. `step` tells of each."""
+        scene = self.scene(pixels)
+        status = self._profile(self.handle, pixels, scene.pointer, self._room, MOST_STEPS, byref(self._count))
         self._library.check(status, self._path)
         return self._count.value
 
