@@ -5,10 +5,11 @@ picture's size (as JPEG and as array), the network's width and its picture's sid
 
     pictures=E questions=E words=E size=E arrays=E width=E side=E threads=F memory_pictures=E ... too_fast=none
 
-each E a growth exponent: cost ~ work^E over the upper half of the points, so 1 is growth in step with the work. `size`
-is a JPEG's way to the model's pixels and `arrays` an array's, by megapixels; `width` and `side` are a look, by
-multiply-accumulates; memory_... is the most memory of a process. F is the efficiency of the most threads: speed-up over
-their number. `too_fast` names what grows faster than its work by more than the exponent's uncertainty.
+each E a growth exponent: cost ~ work^E over the upper half of the points, so 1 is growth in step with the work; the
+cost is the processor's time there. `size` is a JPEG's way to the model's pixels and `arrays` an array's, by megapixels;
+`width` and `side` are a look, by multiply-accumulates; memory_... is the most memory of a process. F is the efficiency
+of the most threads: speed-up over their number. `too_fast` names what grows faster than its work by more than the
+exponent's uncertainty, and threads where the most of them take longer than one.
 """
 
 from __future__ import annotations

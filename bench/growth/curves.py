@@ -17,7 +17,7 @@ from edge_vqa import VQA
 from edge_vqa.image import picture_pixels
 
 from . import pictures
-from .fit import Times
+from .fit import Taken
 from .timing import SETTLE, in_process, pin, take_turns
 from .worker import QUESTION
 
@@ -53,18 +53,18 @@ QUICK = Plan(
 
 @dataclass(frozen=True)
 class Curve:
-    """Times of the points of one curve, milliseconds, or their memory, MB."""
+    """What the points of one curve took: milliseconds, or MB of memory."""
 
     name: str
     title: str
     unit: str
     """Of the work."""
     work: Sequence[float]
-    times: Sequence[Times]
+    taken: Sequence[Taken]
     labels: Sequence[str] = ()
     """What each point is, where its work does not say it."""
-    base: Times | None = None
-    """Times of the same call with no work at all."""
+    base: Taken | None = None
+    """That of the same call with no work at all."""
     cost: str = "ms"
     also: dict[str, Any] = field(default_factory=dict)
     """More about the points: name -> one value a point."""
@@ -77,10 +77,18 @@ def many_pictures(plan: Plan, folder: Path) -> list[Curve]:
     files = pictures.make_folder(place, 20)
     runs = np.array([in_process("answer_pictures", place, *plan.pictures) for _ in range(plan.runs)])
     also = {"megabytes of JPEG a picture": [sum(f.stat().st_size for f in files) / len(files) / 1e6] * runs.shape[1]}
-    times, memory = ([runs[:, i, [part]] for i in range(runs.shape[1])] for part in (0, 1))
+    wall, busy, memory = ([runs[:, i, [part]] for i in range(runs.shape[1])] for part in range(3))
+    times = [Taken(*both) for both in zip(wall, busy)]
     return [
         Curve("pictures", "pictures in one process", "picture", plan.pictures, times, also=also),
-        Curve("memory_pictures", "memory, pictures in one process", "picture", plan.pictures, memory, cost="MB"),
+        Curve(
+            "memory_pictures",
+            "memory, pictures in one process",
+            "picture",
+            plan.pictures,
+            [Taken(m, m) for m in memory],
+            cost="MB",
+        ),
     ]
 
 
@@ -129,10 +137,11 @@ def picture_sizes(plan: Plan, folder: Path) -> list[Curve]:
         calls = [_with(lambda source: picture_pixels(source, 224), source) for source in sources[kind]]
         times = take_turns(calls, plan.picture_rounds)
         peaks = [np.array([[in_process("take_picture", kind, file[kind])] for _ in range(2)]) for file in files]
+        memory = [Taken(peak, peak) for peak in peaks]
         also = bytes_ if kind == "jpeg" else {}
         found += [
             Curve(name, f"{what} to pixels", "megapixel", megapixels, times, also=also),
-            Curve(f"memory_{name}", f"memory, {what} to pixels", "megapixel", megapixels, peaks, cost="MB"),
+            Curve(f"memory_{name}", f"memory, {what} to pixels", "megapixel", megapixels, memory, cost="MB"),
         ]
     for file in files:
         file["array"].unlink()

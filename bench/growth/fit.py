@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Times = NDArray[np.float64]
 """[rounds, calls in a round] of one point, milliseconds. Rounds of all points of a curve were taken in turns."""
+
+
+class Taken(NamedTuple):
+    """What a point took."""
+
+    wall: Times
+    """From the call's begin to its end, as a clock on the wall tells it."""
+    busy: Times
+    """Of the processor, for this thread alone: what other programs take meanwhile is not in it."""
+
 
 RESAMPLINGS = 400
 _NORMAL_95 = 1.96

@@ -53,10 +53,14 @@ def measure(plan: Plan, folder: Path, only: Sequence[str], say: Callable[[str], 
 
 
 def of_curve(curve: Curve) -> dict[str, Any]:
-    """A curve's points, line, exponent, and whether it grows faster than its work."""
+    """A curve's points, line, exponent, and whether it grows faster than its work.
+
+    Points and line are of the time on the wall, the exponent of the processor's: a busy machine makes long calls wait
+    more often than short ones, which is no growth of their cost.
+    """
     points = []
-    for i, (work, times) in enumerate(zip(curve.work, curve.times)):
-        point: dict[str, Any] = {"work": work, **summary(times)}
+    for i, (work, taken) in enumerate(zip(curve.work, curve.taken)):
+        point: dict[str, Any] = {"work": work, **summary(taken.wall), "busy": summary(taken.busy)["median"]}
         point["per_unit"] = point["median"] / work
         if curve.labels:
             point["label"] = curve.labels[i]
@@ -66,26 +70,27 @@ def of_curve(curve: Curve) -> dict[str, Any]:
     if curve.name == "threads":
         return result | _threads(curve, points)
     if curve.base is not None:
-        result["base"] = summary(curve.base)
+        result["base"] = summary(curve.base.wall)
+    busy = [taken.busy for taken in curve.taken]
     result["line"] = straight_line(curve.work, medians)
-    result["exponent"] = exponent(curve.work, curve.times, curve.base)
+    result["exponent"] = exponent(curve.work, busy, curve.base.busy if curve.base else None)
     result["too_fast"] = grows_too_fast(result["exponent"])
     if curve.name == "size":
         coded = curve.also["megabytes of JPEG"]
-        result["exponent_of_bytes"] = exponent(coded, curve.times)
+        result["exponent_of_bytes"] = exponent(coded, busy)
         result["line_of_bytes"] = straight_line(coded, medians)
     return result
 
 
 def _threads(curve: Curve, points: list[dict[str, Any]]) -> dict[str, Any]:
     """Speed-up and efficiency; threads grow faster than their work where more of them take longer than one."""
-    first = np.median(curve.times[0])
+    times = [taken.wall for taken in curve.taken]
+    first = np.median(times[0])
     for point in points:
         point["speed_up"] = float(first / point["median"])
         point["efficiency"] = point["speed_up"] / point["work"]
-    rounds = min(len(t) for t in curve.times)
-    each = np.median(curve.times[-1][:rounds], 1) / np.median(curve.times[0][:rounds], 1)
-    spread = 1.96 * 1.2533 * float(np.std(each)) / rounds**0.5  # of a median of normal values
+    each = np.median(times[-1], 1) / np.median(times[0], 1)
+    spread = 1.96 * 1.2533 * float(np.std(each)) / len(each) ** 0.5  # of a median of normal values
     return {"too_fast": len(points) > 1 and float(np.median(each)) - spread > 1}
 
 

@@ -16,20 +16,20 @@ import numpy as np
 
 from edge_vqa import EdgeVQAError
 
-from .fit import Times
+from .fit import Taken
 
 ROOT = Path(__file__).parents[2]
 SETTLE = 0.002
 """Seconds before a turn with several threads: those of the one before may still be going to sleep."""
 
 
-def take_turns(calls: Sequence[Callable[[], object]], rounds: int, burst: int = 1, settle: float = 0.0) -> list[Times]:
+def take_turns(calls: Sequence[Callable[[], object]], rounds: int, burst: int = 1, settle: float = 0.0) -> list[Taken]:
     """Milliseconds [rounds, burst] of each call.
 
     In each round every call has a turn, after an uncounted one that brings its data back into the caches; who begins
     moves on. So what slows the machine for a while slows every point of a curve, not one.
     """
-    found = [np.zeros((rounds, burst)) for _ in calls]
+    found = [Taken(np.zeros((rounds, burst)), np.zeros((rounds, burst))) for _ in calls]
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -41,9 +41,10 @@ def take_turns(calls: Sequence[Callable[[], object]], rounds: int, burst: int = 
                     time.sleep(settle)
                 call()
                 for i in range(burst):
-                    began = time.perf_counter_ns()
+                    began, busy = time.perf_counter_ns(), time.thread_time_ns()
                     call()
-                    found[which][round_, i] = (time.perf_counter_ns() - began) / 1e6
+                    found[which].busy[round_, i] = (time.thread_time_ns() - busy) / 1e6
+                    found[which].wall[round_, i] = (time.perf_counter_ns() - began) / 1e6
     finally:
         if collecting:
             gc.enable()

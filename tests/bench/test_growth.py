@@ -1,6 +1,7 @@
 """bench.growth: what a curve says of made-up times, and that every curve is measured. How fast it is, no test asks."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from native_library import needs_native
 from bench.growth import __main__ as command
 from bench.growth import pictures, report, session, timing
 from bench.growth.curves import ON_ONE_PROCESSOR, QUICK, Curve
-from bench.growth.fit import exponent, grows_too_fast, straight_line
+from bench.growth.fit import Taken, exponent, grows_too_fast, straight_line
 from edge_vqa import EdgeVQAError
 from edge_vqa.image import MAX_PIXELS
 
@@ -72,8 +73,14 @@ def test_turns_move_on() -> None:
     order: list[str] = []
     found = timing.take_turns([lambda: order.append("a"), lambda: order.append("b")], rounds=2, burst=2)
     assert "".join(order) == "aaabbb" + "bbbaaa"
-    assert [t.shape for t in found] == [(2, 2), (2, 2)]
-    assert all((t > 0).all() for t in found)
+    assert [part.shape for t in found for part in t] == [(2, 2)] * 4
+    assert all((part > 0).all() for t in found for part in t)
+
+
+def test_waiting_is_on_the_wall_only() -> None:
+    (found,) = timing.take_turns([lambda: time.sleep(0.02)], rounds=2)
+    assert (found.wall >= 20).all()
+    assert (found.busy < 10).all()
 
 
 def test_sizes_are_within_what_is_read() -> None:
@@ -111,13 +118,21 @@ def test_a_process_that_fails_is_told(tmp_path: Path) -> None:
 
 
 def made_up(name: str, cost) -> Curve:
-    return Curve(name, name, "thing", WORK, times(cost))
+    return Curve(name, name, "thing", WORK, both(times(cost)))
+
+
+def both(values: list) -> list[Taken]:
+    return [Taken(v, v) for v in values]
+
+
+def by_threads(*milliseconds: float) -> Curve:
+    return Curve("threads", "threads", "thread", (1, 2), both([np.full((5, 2), t) for t in milliseconds]))
 
 
 @pytest.fixture
 def result() -> dict:
     curves = [made_up("pictures", lambda w: 5.0 * w), made_up("words", lambda w: 0.1 * w**1.2)]
-    curves.append(Curve("threads", "threads", "thread", (1, 2), [np.full((5, 2), t) for t in (3.0, 2.0)]))
+    curves.append(by_threads(3.0, 2.0))
     about = {
         "date": "2026-01-01", "processor": "P", "processors": 2, "system": "Linux", "python": "3.11",
         "engine": "native", "isa": "avx2", "load": [0.1, 0.2],
@@ -132,8 +147,16 @@ def test_the_last_line(result: dict) -> None:
     )
 
 
+def test_waiting_more_often_is_no_growth() -> None:
+    busy = times(lambda w: 2.0 * w)
+    wall = [b * (1 if w < 16 else w / 8) for w, b in zip(WORK, busy)]
+    found = session.of_curve(Curve("a", "a", "thing", WORK, [Taken(w, b) for w, b in zip(wall, busy)]))
+    assert not found["too_fast"]
+    assert found["points"][-1]["median"] == pytest.approx(16 * found["points"][-1]["busy"])
+
+
 def test_threads_that_slow_down_are_too_many() -> None:
-    found = session.of_curve(Curve("threads", "threads", "thread", (1, 2), [np.full((5, 2), t) for t in (2.0, 3.0)]))
+    found = session.of_curve(by_threads(2.0, 3.0))
     assert found["too_fast"]
     assert found["points"][1]["speed_up"] == pytest.approx(2 / 3)
 
