@@ -50,7 +50,8 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         axes.set(title=title, xlabel=unit, ylabel=cost, xscale="log", yscale="log")
         _guides(axes)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(10, (1, 2, 5)))
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(10, (1, 2, 5) if high < 5000 * low else (1,)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_locator(LogLocator(10, ()))
         axes.tick_params(labelsize=8)

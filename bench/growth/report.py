@@ -50,7 +50,7 @@ def growth(curve: Mapping[str, Any]) -> str:
 
 def as_markdown(result: Mapping[str, Any]) -> str:
     """One row a curve."""
-    heading = ("what grows", "from", "to", "cost from", "to", "fixed", "for each one more", "exponent")
+    heading = ("what grows", "work", "from", "to", "cost from", "to", "fixed", "for each one more", "exponent")
     lines = [f"| {' | '.join(heading)} |", "|---" * len(heading) + "|"]
     for curve in result["curves"].values():
         first, last, cost, unit = curve["points"][0], curve["points"][-1], curve["cost"], curve["unit"]
@@ -61,7 +61,7 @@ def as_markdown(result: Mapping[str, Any]) -> str:
             fixed, each = "", ""
         ends = " | ".join(f"{_end(p)}" for p in (first, last))
         costs = " | ".join(f"{number(p['median'])} {cost}" for p in (first, last))
-        lines.append(f"| {curve['title']}, {_plural(unit)} | {ends} | {costs} | {fixed} | {each} | {_cell(curve)} |")
+        lines.append(f"| {curve['title']} | {_plural(unit)} | {ends} | {costs} | {fixed} | {each} | {_cell(curve)} |")
     return "\n".join([*lines, "", *(f"- {note}" for note in (about(result), *notes(result)))])
 
 

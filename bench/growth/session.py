@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.peers.session import processor
+from bench.suite.engines import processor
 from edge_vqa import VQA
 
 from . import curves

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.peers.session import processor
-from bench.suite.engines import levels
+from bench.suite.engines import levels, processor
 from edge_vqa.engines.native import find_library, load_library
 
 

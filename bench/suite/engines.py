@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import platform
 from collections.abc import Iterator
 from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_void_p
 from pathlib import Path
@@ -29,6 +30,16 @@ class Step(NamedTuple):
 def levels() -> list[str]:
     """Levels of kernels that this processor runs, best first. Raises ImportError without a compiled engine."""
     return load_library().levels().decode().split()
+
+
+def processor() -> str:
+    """As it calls itself."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(("model name", "Model")):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
 
 
 @contextlib.contextmanager
