@@ -22,7 +22,7 @@ class Progress:
         self._done = self._failed = self._before = 0
         self._began = self._drawn = time.monotonic()
         self._width = 0  # of what stands on the terminal's line now
-        threading.Thread(target=self._count, args=(count,), daemon=True).start()
+        threading.Thread(target=self._count, args=(count,), name="edge_vqa-count", daemon=True).start()
 
     def _count(self, count: Callable[[], int]) -> None:
         self._total = count()

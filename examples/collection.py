@@ -19,31 +19,27 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dask.distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
+from dask.distributed import Client, KilledWorker, LocalCluster, as_completed, get_worker
 
 from edge_vqa import VQA, EdgeVQAError, ImageError
-from edge_vqa.answer_file import AnswerFile, fingerprint
-from edge_vqa.bulk import answer_many, find_pictures
+from edge_vqa.answer_file import fingerprint
+from edge_vqa.bulk import find_pictures
 
 
-class OpenModel(WorkerPlugin):  # type: ignore[misc]
-    """Opens the model once in every worker process, also in those that join later."""
-
-    name = "edge_vqa"
-
-    def __init__(self, model: str | None) -> None:
-        self.model = model
-
-    def setup(self, worker: Any) -> None:
-        worker.vqa = VQA(self.model)
-
-
-def answer_part(pictures: list[str], questions: list[str], out: str, model: str, jobs: int | None) -> str:
+def answer_part(
+    pictures: list[str], questions: list[str], out: Path, model: str | None, digest: str, jobs: int | None
+) -> str:
     """Run by a worker, whose name it returns: answer these pictures and write `out`, which appears when it is whole."""
-    me = f"{socket.gethostname()}-{os.getpid()}"
-    vqa = get_worker().vqa
-    if fingerprint(vqa.model) != model:
-        raise EdgeVQAError(f"{me}: {vqa.model.path} is another model than where the job was started")
+    import edge_vqa  # here: a worker without edge_vqa then says so, and goes on living
+    from edge_vqa.answer_file import AnswerFile, fingerprint
+    from edge_vqa.bulk import answer_many
+
+    me, worker = f"{socket.gethostname()}-{os.getpid()}", get_worker()
+    if not hasattr(worker, "vqa"):
+        worker.vqa = edge_vqa.VQA(model)  # once in the life of the process
+    vqa = worker.vqa
+    if fingerprint(vqa.model) != digest:
+        raise RuntimeError(f"{me}: {vqa.model.path} is another model than where the job was started")
     unfinished = f"{out}.{me}.unfinished"  # Dask may give a part to a second worker when it has lost sight of the first
     file = AnswerFile(unfinished, vqa, questions, restart=True)
     for name, (_, answers, error) in zip(pictures, answer_many(vqa, pictures, questions, jobs)):
@@ -52,7 +48,7 @@ def answer_part(pictures: list[str], questions: list[str], out: str, model: str,
         for answer in answers:
             file.add_answer(name, answer)
     file.close()
-    os.replace(unfinished, out)
+    Path(unfinished).replace(out)
     return me
 
 
@@ -81,9 +77,8 @@ def run_job(client: Client, options: argparse.Namespace) -> int:
     job = plan_job(options)
     starts = range(0, len(job["pictures"]), options.size)
     parts = {options.out.resolve() / f"part-{i // options.size:05}.jsonl": i for i in starts}
-    client.register_plugin(OpenModel(options.model))
     made = [
-        client.submit(answer_part, job["pictures"][i : i + options.size], options.q, str(part), job["model"],
+        client.submit(answer_part, job["pictures"][i : i + options.size], options.q, part, options.model, job["model"],
                       options.jobs, retries=2, pure=False)
         for part, i in parts.items() if not part.exists()
     ]  # fmt: skip
@@ -109,7 +104,7 @@ def main() -> int:
         cluster = options.scheduler or LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
         with Client(cluster) as client:
             return run_job(client, options)
-    except (EdgeVQAError, ImportError, KilledWorker, OSError) as error:
+    except (EdgeVQAError, ImportError, KilledWorker, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
 
