@@ -73,8 +73,8 @@ def plan_job(options: argparse.Namespace) -> dict[str, Any]:
     return job
 
 
-def run_job(client: Client, options: argparse.Namespace) -> int:
-    job = plan_job(options)
+def run_job(client: Client, options: argparse.Namespace, job: dict[str, Any]) -> int:
+    """Have the parts made that are not there; the exit code."""
     starts = range(0, len(job["pictures"]), options.size)
     parts = {options.out.resolve() / f"part-{i // options.size:05}.jsonl": i for i in starts}
     made = [
@@ -84,6 +84,8 @@ def run_job(client: Client, options: argparse.Namespace) -> int:
     ]  # fmt: skip
     for number, (_, worker) in enumerate(as_completed(made, with_results=True), 1):
         print(f"{number} of {len(made)} parts, the last by {worker}", file=sys.stderr)
+    for left in options.out.glob("part-*.unfinished"):  # by workers that were lost
+        left.unlink()
     records = (json.loads(line) for part in parts for line in part.open(encoding="utf-8"))
     errors = [record["error"] for record in records if "error" in record]
     print(*(f"error: {error}" for error in errors), sep="\n", end="\n" * bool(errors), file=sys.stderr)
@@ -101,9 +103,10 @@ def main() -> int:
     parser.add_argument("--scheduler", metavar="tcp://ADDRESS:PORT", help="default: two workers on this machine")
     options = parser.parse_args()
     try:
+        job = plan_job(options)
         cluster = options.scheduler or LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
         with Client(cluster) as client:
-            return run_job(client, options)
+            return run_job(client, options, job)
     except (EdgeVQAError, ImportError, KilledWorker, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
