@@ -75,7 +75,7 @@ def fingerprint(model: ModelFile) -> str:
 class AnswerFile:
     """A file of records that grows by whole lines; knows which questions about which pictures it already answers.
 
-    Reading it takes memory for the name of each picture in it, about 200 bytes.
+    Reading it takes memory for the name of each picture in it, under 200 bytes.
     """
 
     def __init__(self, path: str, vqa: VQA, questions: Sequence[str], restart: bool = False) -> None:
