@@ -163,6 +163,15 @@ class NativeEngine:
         """The level of kernels in use."""
         self.threads: int = about.threads
 
+    def clone(self, threads: int) -> NativeEngine:
+        """Another handle of the same weights, with `threads` workers of its own. Raises EngineError."""
+        other = NativeEngine.__new__(NativeEngine)
+        other.__dict__.update(self.__dict__)
+        other._handle, other._pid, other._threads = c_void_p(), os.getpid(), threads
+        self._library.check(self._library.clone(self._own_handle(), threads, byref(other._handle)), self._path)
+        other.threads = other._about().threads
+        return other
+
     def encode(self, pixels: bytes) -> NativeScene:
         """See Engine.encode."""
         if len(pixels) != self._side**2 * 3:
