@@ -1,7 +1,8 @@
 """From a picture as cameras and people hand it over to the model's pixels: RGB, uint8, square.
 
 Training, evaluation and serving all come through here, so the model is judged on what it is given. Ordinary JPEGs are
-decoded by the native engine, everything else by Pillow, which is loaded when it is needed.
+decoded, and frames of 8 bits resized, by the native engine; everything else goes through Pillow, which is loaded when
+it is needed. Both give the same pixels.
 """
 
 from __future__ import annotations
@@ -23,34 +24,40 @@ _JPEG = b"\xff\xd8\xff"
 _MOST_BYTES = 1 << 27
 """Larger files are not read as a whole."""
 
+MAX_PIXELS = 50_000_000
+"""Larger pictures are refused before they are decoded."""
+
+ROOM = 1.5
+"""A JPEG is decoded scaled where that leaves this many times the model's side each way. Behind that, the scaled decode
+costs less than half a step of 256 (50 dB and more against the antialiased resize of all the pixels, docs/photos.md)."""
+
+
+def picture_pixels(source: ImageLike, side: int) -> bytes:
+    """What a model is given of a picture: `side` x `side` RGB pixels, 3 bytes each, row by row.
+
+    The upright picture is squeezed, so that every part of it stays in view, with an antialiased bilinear filter. JPEGs
+    are decoded at 1/2, 1/4 or 1/8 scale where that leaves ROOM. Raises ImageError for anything that is not a complete
+    picture of at most 50 megapixels.
+    """
+    data = _jpeg_bytes(source)
+    pixels = _native_pixels(source, data, side)
+    if pixels is not None:
+        return pixels
+    from . import pillow_image
+
+    return pillow_image.picture_pixels(source, side)
+
 
 def load_image(source: ImageLike, side: int = 224) -> Image.Image:
-    """The upright RGB picture behind `source`, decoded no larger than needed for a `side` x `side` model input.
+    """The upright RGB picture behind `source`, for people to look at, decoded no larger than needed.
 
     JPEGs are decoded at 1/2, 1/4 or 1/8 scale where that leaves at least `side` pixels each way. EXIF orientation is
-    applied whatever the source is. Raises ImageError for anything that is not a complete picture of 1 to 50 megapixels'
-    worth of pixels.
+    applied whatever the source is. Raises ImageError for anything that is not a complete picture of at most 50
+    megapixels.
     """
     from . import pillow_image
 
     return pillow_image.load_image(source, side)
-
-
-def to_pixels(image: Image.Image, side: int) -> Image.Image:
-    """The picture squeezed to `side` x `side` (every part of it stays in view), antialiased bilinear."""
-    from . import pillow_image
-
-    return pillow_image.to_pixels(image, side)
-
-
-def picture_pixels(source: ImageLike, side: int) -> bytes:
-    """What a model is given of a picture: `side` x `side` RGB pixels, 3 bytes each, row by row. Raises ImageError.
-
-    The same pixels as those of to_pixels(load_image(source, side), side), whoever decodes the picture.
-    """
-    data = _jpeg_bytes(source)
-    pixels = _jpeg_pixels(data, side) if data is not None else None
-    return pixels or to_pixels(load_image(source, side), side).tobytes()
 
 
 def _jpeg_bytes(source: ImageLike) -> bytes | None:
@@ -72,11 +79,13 @@ def _jpeg_bytes(source: ImageLike) -> bytes | None:
         return None
 
 
-def _jpeg_pixels(data: bytes, side: int) -> bytes | None:
-    """None: no ordinary JPEG, or there is no native engine."""
+def _native_pixels(source: ImageLike, jpeg: bytes | None, side: int) -> bytes | None:
+    """None: neither an ordinary JPEG nor a frame of 8 bits a sample, or there is no native engine."""
+    if jpeg is None and not hasattr(source, "__array_interface__"):
+        return None
     try:
         from .engines import native
 
-        return native.jpeg_pixels(data, side)
+        return native.jpeg_pixels(jpeg, side) if jpeg is not None else native.array_pixels(source, side)
     except (ImportError, EngineError):
         return None

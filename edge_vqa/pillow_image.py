@@ -6,11 +6,12 @@ import io
 import math
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
 from .errors import ImageError
+from .image import MAX_PIXELS, ROOM
 
 if TYPE_CHECKING:
     from .image import ImageLike
@@ -30,42 +31,69 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
-"""Where Image.info states an orientation."""
+"""EXIF orientation -> what makes the picture upright."""
 
-MAX_PIXELS = 50_000_000
-"""Larger pictures are refused before they are decoded."""
+
+def picture_pixels(source: ImageLike, side: int) -> bytes:
+    """See image.picture_pixels."""
+    decoded = _decode(source, math.ceil(ROOM * side))
+    # Turned when it is small; which of the file's own axes is squeezed first does not change by that.
+    return _turn(_squeeze(decoded.image, decoded.width, decoded.height, side), decoded.orientation).tobytes()
 
 
 def load_image(source: ImageLike, side: int) -> Image.Image:
     """See image.load_image."""
+    decoded = _decode(source, side)
+    return _turn(decoded.image, decoded.orientation)
+
+
+class _Decoded(NamedTuple):
+    image: Image.Image
+    """RGB, as it lies in the file."""
+    width: float
+    """In pixels of `image`; less than its own where a scaled decode ends within a pixel."""
+    height: float
+    orientation: int
+    """EXIF's: 1 is upright."""
+
+
+def _decode(source: ImageLike, draft: int) -> _Decoded:
+    """`draft`: the least side in pixels that a scaled decode may leave."""
     if isinstance(source, Image.Image):
-        return _upright_rgb(source, "the picture", None)
+        return _rgb(source, "the picture", None)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _open(io.BytesIO(source), "the picture", side)
+        return _open(io.BytesIO(source), "the picture", draft)
     if isinstance(source, (str, os.PathLike)):
         name = os.fsdecode(source)
         try:
             with open(name, "rb") as stream:
-                return _open(stream, name, side)
+                return _open(stream, name, draft)
         except (OSError, ValueError) as error:
             raise ImageError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
     if hasattr(source, "__array_interface__"):
-        return _from_array(source)
+        image = _from_array(source)
+        return _Decoded(image, image.width, image.height, 1)
     raise ImageError(f"a picture must be a path, bytes, a PIL picture or an array, not {type(source).__name__}")
 
 
-def to_pixels(image: Image.Image, side: int) -> Image.Image:
-    """See image.to_pixels.
+def _squeeze(image: Image.Image, width: float, height: float, side: int) -> Image.Image:
+    """The first `width` x `height` pixels, squeezed to `side` x `side`, antialiased bilinear.
 
     First across, then down: in one call, which comes first, and so how pixels are rounded, depends on Pillow's version.
     """
-    if image.width != side:
-        image = image.resize((side, image.height), Image.Resampling.BILINEAR)
-    return image if image.height == side else image.resize((side, side), Image.Resampling.BILINEAR)
+    bilinear = Image.Resampling.BILINEAR
+    if (image.width, width) != (side, side):
+        image = image.resize((side, image.height), bilinear, box=(0, 0, width, image.height))
+    if (image.height, height) != (side, side):
+        image = image.resize((side, side), bilinear, box=(0, 0, side, height))
+    return image
 
 
-def _open(stream: Any, name: str, side: int) -> Image.Image:
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def _open(stream: Any, name: str, draft: int) -> _Decoded:
     try:
         image = _open_jpeg(stream) or Image.open(stream)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -76,7 +104,7 @@ def _open(stream: Any, name: str, side: int) -> Image.Image:
         raise ImageError(f"{name}: damaged picture ({error})") from error
     if image.format not in FORMATS:
         raise ImageError(f"{name}: {image.format} is not a format of pictures that is read")
-    return _upright_rgb(image, name, side)
+    return _rgb(image, name, draft)
 
 
 def _open_jpeg(stream: Any) -> Image.Image | None:
@@ -94,7 +122,7 @@ def _open_jpeg(stream: Any) -> Image.Image | None:
         return None
 
 
-def _upright_rgb(image: Image.Image, name: str, draft: int | None) -> Image.Image:
+def _rgb(image: Image.Image, name: str, draft: int | None) -> _Decoded:
     """`draft`: decode a JPEG scaled to no less than this side; None leaves the caller's own picture as it is."""
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -102,25 +130,17 @@ def _upright_rgb(image: Image.Image, name: str, draft: int | None) -> Image.Imag
     if width < 1 or height < 1:
         raise ImageError(f"{name}: the picture has no pixels")
     try:
+        drafted = None
         if image.format in ("JPEG", "MPO") and draft is not None:
-            image.draft("RGB", (draft, draft))
+            drafted = image.draft("RGB", (draft, draft))
         image.load()
-        return _to_rgb(_upright(image))
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        size = drafted[1][2:] if drafted else image.size
+        return _Decoded(_to_rgb(image), size[0], size[1], orientation)
     except ImageError:
         raise
     except Exception as error:
         raise ImageError(f"{name}: damaged or truncated picture ({error})") from error
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-    if turn is None:
-        return image
-    # Not ImageOps.exif_transpose: it writes the EXIF data anew, which fails where they are odd.
-    upright = image.transpose(turn)
-    for key in _ORIENTED:
-        upright.info.pop(key, None)
-    return upright
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

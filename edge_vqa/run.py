@@ -13,17 +13,23 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from .errors import EdgeVQAError, ImageError, ModelError, QuestionError
 from .vqa import VQA, Answer
 
 if TYPE_CHECKING:
+    from .answer_file import AnswerFile, Records
     from .image import ImageLike
+    from .progress import Progress
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-"""Endings by which pictures are found in a folder; a picture named on the command line may have any."""
+    _Outcome = tuple[str, ImageLike | ImageError, Iterable[Answer] | ImageError]
+    """Name and source of a picture, and what came of it."""
+
+FEW = 8
+"""Up to so many pictures are answered one after the other, each by all threads: no worker has to be started."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,8 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     warnings.simplefilter("ignore")  # what Pillow remarks on while it reads a picture helps no one here
     options = _parser().parse_args(arguments)
-    if options.image.count("-") > 1 or ("-" in options.image and "-" in options.q):
-        return _complain("standard input can be read only once: give - for one picture or for the questions", 2)
+    mistake = _mistake(options)
+    if mistake:
+        return _complain(mistake, 2)
     try:
         questions = _questions(options.q)
         vqa = _open(options)
@@ -124,7 +131,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="QUESTION",
         help="one or more questions; - reads one a line from standard input",
     )
+    parser.add_argument("--recursive", action="store_true", help="look for pictures in sub-folders, too")
     parser.add_argument("--json", action="store_true", help="print one JSON object an answer, a line each")
+    parser.add_argument(
+        "--out",
+        metavar="FILE.jsonl",
+        help="write those lines to a file instead; what it already answers is not asked again, so that a run which "
+        "was cut short goes on where it stopped",
+    )
+    parser.add_argument("--restart", action="store_true", help="empty --out first")
     parser.add_argument("--top", type=_positive, default=None, metavar="N", help="show the N most probable answers")
     parser.add_argument(
         "--heatmap",
@@ -135,8 +150,33 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--engine", help="native, onnx, tflite or reference (default: the first that is there and runs the model)"
     )
-    parser.add_argument("--threads", type=_positive, metavar="N", help="default: at most 4")
+    parser.add_argument("--threads", type=_positive, metavar="N", help="threads for one picture (default: at most 4)")
+    parser.add_argument(
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        help=f"pictures at the same time (default: with more than {FEW} pictures and no --threads, one for each "
+        "processor, with one thread; else 1)",
+    )
+    parser.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help=f"show how far it is (default: on a terminal, with more than {FEW} pictures)",
+    )
     return parser
+
+
+def _mistake(options: argparse.Namespace) -> str | None:
+    """What is wrong with options that do not go together."""
+    if options.image.count("-") > 1 or ("-" in options.image and "-" in options.q):
+        return "standard input can be read only once: give - for one picture or for the questions"
+    if options.out and "-" in options.image:
+        return "--out tells pictures apart by their names, and a picture from standard input has none"
+    if options.out and options.heatmap:
+        return "--out and --heatmap do not go together: a run that goes on would number the pictures anew"
+    if options.restart and not options.out:
+        return "--restart empties --out, which is not given"
+    return None
 
 
 def _positive(text: str) -> int:
@@ -162,52 +202,158 @@ def _questions(given: list[str]) -> list[str]:
     return given
 
 
-def _pictures(given: list[str]) -> Iterator[tuple[str, ImageLike | ImageError]]:
-    """Name and source of every picture asked about; folders are read in order of file name."""
+def _pictures(given: list[str], recursive: bool) -> Iterator[tuple[str, ImageLike | ImageError]]:
+    """Name and source of every picture asked about; folders are read when it is their turn."""
     for name in given:
         if name == "-":
             yield "-", sys.stdin.buffer.read()
-            continue
-        if not os.path.isdir(name):
+        elif os.path.isdir(name):
+            from .bulk import find_pictures
+
+            yield from find_pictures(name, recursive)
+        else:
             yield name, name
-            continue
-        try:
-            inside = sorted(f for f in os.listdir(name) if os.path.splitext(f)[1].lower() in PICTURES)
-        except OSError as error:
-            yield name, ImageError(f"{name}: {error.strerror or error}")
-            continue
-        found = [path for path in (os.path.join(name, f) for f in inside) if os.path.isfile(path)]
-        if not found:
-            yield name, ImageError(f"{name}: no pictures in this folder")
-        yield from ((path, path) for path in found)
+
+
+def _count(given: list[str], recursive: bool) -> int:
+    from .bulk import find_pictures
+
+    return sum(sum(1 for _ in find_pictures(name, recursive)) if os.path.isdir(name) else 1 for name in given)
 
 
 def _answer_all(vqa: VQA, options: argparse.Namespace, questions: list[str]) -> int:
-    code, drawn = 0, 0
-    pictures = list(_pictures(options.image))
-    several = len(pictures) > 1 or len(questions) > 1
+    found = _pictures(options.image, options.recursive)
+    first = list(islice(found, FEW + 1))
+    pictures, many = chain(first, found), len(first) > FEW
+    usable = [question for question in questions if _is_usable(vqa, question)]
+    output = _Output(vqa, options, usable, several=len(first) > 1 or len(questions) > 1)
+    if len(usable) < len(questions):
+        output.code = 1
+    if not usable:
+        return 1
+    if many if options.progress is None else options.progress:
+        output.show_progress()
+    try:
+        if many or options.out or options.jobs:
+            output.take(_many(vqa, options, pictures, output, many))
+        else:
+            output.take(_one_by_one(vqa, pictures, usable, options.top or 3))
+    finally:
+        output.close()
+    return output.code
+
+
+def _is_usable(vqa: VQA, question: str) -> bool:
+    try:
+        vqa.model.vocabulary.encode(question)
+    except QuestionError as error:
+        _complain(str(error), 1)
+        return False
+    return True
+
+
+def _one_by_one(
+    vqa: VQA, pictures: Iterable[tuple[str, ImageLike | ImageError]], questions: Sequence[str], top: int
+) -> Iterator[_Outcome]:
+    """Each answer is there before the next question is asked."""
     for name, source in pictures:
         try:
             if isinstance(source, ImageError):
                 raise source
             scene = vqa.look(source)
         except ImageError as error:
-            code = _complain(str(error), 1)
-            continue
-        for question in questions:
-            try:
-                answer = scene.ask(question, options.top or 3)
-            except QuestionError as error:
-                code = _complain(str(error), 1)
-                continue
-            print(
-                _as_json(vqa, name, answer) if options.json else _as_text(name, answer, several, options.top),
-                flush=True,
-            )
-            if options.heatmap:
-                drawn += 1
-                _save_heatmap(options.heatmap, drawn if several else None, source, answer)
-    return code
+            yield name, source, error
+        else:
+            yield name, source, (scene.ask(question, top) for question in questions)
+
+
+def _many(
+    vqa: VQA, options: argparse.Namespace, pictures: Iterable[tuple[str, ImageLike | ImageError]], output: _Output,
+    many: bool,
+) -> Iterator[_Outcome]:  # fmt: skip
+    """Several pictures at the same time, without those that need no answer any more."""
+    from .bulk import Task, answer_tasks
+    from .engines import usable_processors
+
+    def tasks() -> Iterator[Task]:
+        for name, source in pictures:
+            questions = output.missing(name)
+            if questions:
+                yield Task(name, source, questions)
+
+    jobs = options.jobs or (usable_processors() if many and not options.threads else 1)
+    for task, result in answer_tasks(vqa, tasks(), jobs, options.threads or 1, options.top or 3):
+        yield task.name, task.source, result
+
+
+class _Output:
+    """Where answers and complaints go: standard output or --out, heatmaps, standard error."""
+
+    def __init__(self, vqa: VQA, options: argparse.Namespace, questions: Sequence[str], several: bool) -> None:
+        self.code = 0
+        self._options, self._questions, self._several, self._drawn = options, questions, several, 0
+        self._progress: Progress | None = None
+        self._file: AnswerFile | None = None
+        self._records: Records | None = None
+        if options.out:
+            from .answer_file import AnswerFile
+
+            self._file = AnswerFile(options.out, vqa, questions, options.restart)
+        elif options.json:
+            from .answer_file import Records
+
+            self._records = Records(vqa)
+
+    def show_progress(self) -> None:
+        """Where standard error is a terminal, or --progress says so."""
+        if self._options.progress or sys.stderr.isatty():
+            from .progress import Progress
+
+            self._progress = Progress(sys.stderr, lambda: _count(self._options.image, self._options.recursive))
+
+    def missing(self, name: str) -> Sequence[str]:
+        """The questions that are still to be asked about this picture; where there are none it is counted as done."""
+        questions = self._file.missing(name) if self._file else self._questions
+        if not questions and self._progress:
+            self._progress.skip()
+        return questions
+
+    def take(self, outcomes: Iterable[_Outcome]) -> None:
+        """Write everything down as it comes. Raises OSError."""
+        for name, source, result in outcomes:
+            failed = isinstance(result, ImageError)
+            if isinstance(result, ImageError):
+                self._clear()
+                self.code = _complain(str(result), 1)
+                if self._file:
+                    self._file.add_error(name, result)
+            else:
+                for answer in result:
+                    self._take_answer(name, source, answer)
+            if self._progress:
+                self._progress.step(failed)
+
+    def _take_answer(self, name: str, source: ImageLike | ImageError, answer: Answer) -> None:
+        if self._file:
+            self._file.add_answer(name, answer)
+            return
+        self._clear()
+        if self._records:
+            print(self._records.answered(name, answer), flush=True)
+        else:
+            print(_as_text(name, answer, self._several, self._options.top), flush=True)
+        if self._options.heatmap and not isinstance(source, ImageError):
+            self._drawn += 1
+            _save_heatmap(self._options.heatmap, self._drawn if self._several else None, source, answer)
+
+    def _clear(self) -> None:
+        if self._progress:
+            self._progress.clear()
+
+    def close(self) -> None:
+        """Leave the terminal tidy."""
+        if self._progress:
+            self._progress.close()
 
 
 def _as_text(name: str, answer: Answer, several: bool, top: int | None) -> str:
@@ -223,24 +369,6 @@ def _as_text(name: str, answer: Answer, several: bool, top: int | None) -> str:
             [*([text] if several or not answer.understood else []), *(f"{p:6.1%}  {t}" for t, p in ranked)]
         )
     return text
-
-
-def _as_json(vqa: VQA, name: str, answer: Answer) -> str:
-    import json
-
-    record: dict[str, Any] = {
-        "image": name,
-        "question": answer.question,
-        "answer": answer.text,
-        "confidence": round(answer.confidence, 4),
-        "alternatives": [{"answer": t, "confidence": round(p, 4)} for t, p in answer.alternatives],
-        "understood": answer.understood,
-        "unknown_words": list(answer.unknown_words),
-        "timings_ms": {k: round(v, 3) for k, v in answer.timings.items()},
-        "model": vqa.model.name,
-        "engine": vqa.engine.name,
-    }
-    return json.dumps(record, ensure_ascii=False)
 
 
 def _save_heatmap(out: str, number: int | None, source: ImageLike, answer: Answer) -> None:

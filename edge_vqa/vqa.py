@@ -72,6 +72,17 @@ class VQA:
         self.model: ModelFile = load_model(model)
         self.engine: Engine = open_engine(engine, self.model, threads)
 
+    def clone(self, threads: int = 1) -> VQA:
+        """The same model on the same engine for one more thread of yours: callers of one VQA wait for each other.
+
+        The native engine shares its weights with its clones; others load the file again. Raises EngineError.
+        """
+        other = VQA.__new__(VQA)
+        other.model = self.model
+        clone = getattr(self.engine, "clone", None)
+        other.engine = clone(threads) if clone else open_engine(self.engine.name, self.model, threads)
+        return other
+
     def look(self, image: ImageLike) -> Scene:
         """Look at a picture once: a path, a file's bytes, a PIL picture, or an array [H,W], [H,W,3], [H,W,4] (RGB).
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Union
 
-from edge_vqa.image import load_image, to_pixels
+from edge_vqa.pillow_image import picture_pixels
 
 ENGINE = [f"{name}.cc" for name in (
-    "jpeg", "jpeg_bits", "jpeg_colour", "jpeg_exif", "jpeg_header", "jpeg_huffman", "jpeg_idct", "jpeg_rows", "jpeg_scan",
-    "resample", "error",
+    "jpeg", "jpeg_bits", "jpeg_colour", "jpeg_exif", "jpeg_header", "jpeg_huffman", "jpeg_idct", "jpeg_rows",
+    "jpeg_scan", "resample", "error",
 )]  # fmt: skip
 ERROR_PICTURE = 7
 
@@ -22,7 +22,7 @@ Answer = Union[bytes, str]
 
 def pillow(data: bytes, side: int) -> bytes:
     """Raises ImageError."""
-    return to_pixels(load_image(data, side), side).tobytes()
+    return picture_pixels(data, side)
 
 
 class Decoder:

@@ -45,7 +45,12 @@ ENGINES = {
 
 
 def default_threads() -> int:
-    """At most 4, never more than the processors (and the cgroup quota) this process may use."""
+    """At most 4, never more than `usable_processors`."""
+    return min(4, usable_processors())
+
+
+def usable_processors() -> int:
+    """How many processors this process may use: those it may run on, at most what its cgroup's quota pays for."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as stream:
@@ -54,7 +59,7 @@ def default_threads() -> int:
             usable = min(usable, max(1, int(quota) // int(period)))
     except (OSError, ValueError):
         pass
-    return min(4, usable)
+    return usable
 
 
 def open_engine(name: str | None, model: ModelFile, threads: int | None = None) -> Engine:

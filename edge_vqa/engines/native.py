@@ -11,13 +11,14 @@ from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_int32, c_size_t, 
 from typing import Any
 
 from ..errors import EdgeVQAError, EngineError, ModelError, QuestionError
+from ..image import MAX_PIXELS
 from ..model_file import ModelFile
 
 INTERFACE = 1
 """EVQA_INTERFACE of the header that this file was written for."""
 
 LIBRARY = {"darwin": "libedge_vqa.dylib", "win32": "libedge_vqa.dll"}.get(sys.platform, "libedge_vqa.so")
-_RGB = 0
+_RGB, _BGR, _GREY = 0, 1, 2
 _ERRORS: dict[int, type[EdgeVQAError]] = {2: ModelError, 3: ModelError, 6: QuestionError}
 """Status -> error; the others are EngineError."""
 
@@ -52,6 +53,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "ask_words": (c_int, c_void_p, c_void_p, POINTER(c_int32), c_int32, POINTER(c_float), POINTER(c_float)),
     "features": (c_int, c_void_p, c_void_p, POINTER(c_uint8), c_size_t),
     "jpeg_pixels": (c_int, c_char_p, c_size_t, c_int32, c_void_p, c_size_t),
+    "resize": (c_int, POINTER(_Image), c_int32, c_void_p, c_size_t),
     "error": (c_char_p,),
     "version": (c_char_p,),
     "interface": (c_int,),
@@ -132,6 +134,30 @@ def jpeg_pixels(data: bytes, side: int) -> bytes | None:
     return None if status else out.raw
 
 
+def array_pixels(array: Any, side: int) -> bytes | None:
+    """`side` x `side` RGB pixels of a frame in memory, which is not copied.
+
+    The frame says where it lies by `__array_interface__`: [H,W], [H,W,1] or [H,W,3] of uint8, rows of whole pixels, the
+    last also as a view that turns BGR into RGB. None: it is none of these, or the library refuses its size.
+    Raises as jpeg_pixels does.
+    """
+    about = array.__array_interface__
+    lies = about.get("data")  # (address, read-only); a PIL picture hands out bytes
+    if not isinstance(lies, tuple) or len(about["shape"]) not in (2, 3):
+        return None
+    height, width, *more = about["shape"]
+    samples = more[0] if more else 1
+    row, pixel, *rest = about.get("strides") or (width * samples, samples, 1)
+    format_ = {(1, 1): _GREY, (3, 1): _RGB, (3, -1): _BGR}.get((samples, rest[0] if samples > 1 else 1))
+    plain = about["typestr"] == "|u1" and format_ is not None and pixel == samples and row >= width * samples
+    if not plain or not 1 <= width * height <= MAX_PIXELS:
+        return None
+    address = lies[0] - (2 if format_ == _BGR else 0)
+    image = _Image(format_, width, height, (c_char_p * 2)(address, None), (c_ssize_t * 2)(row, 0))
+    out = ctypes.create_string_buffer(side * side * 3)
+    return None if load_library().resize(byref(image), side, out, len(out)) else out.raw
+
+
 def open_engine(model: ModelFile, threads: int) -> NativeEngine:
     """`threads`: 0 lets the library choose. Raises ModelError, EngineError; ImportError when there is no library."""
     return NativeEngine(load_library(), model, threads)
@@ -173,6 +199,15 @@ class NativeEngine:
         self.isa: str = about.isa.decode()
         """The level of kernels in use."""
         self.threads: int = about.threads
+
+    def clone(self, threads: int) -> NativeEngine:
+        """Another handle of the same weights, with `threads` workers of its own. Raises EngineError."""
+        other = NativeEngine.__new__(NativeEngine)
+        other.__dict__.update(self.__dict__)
+        other._handle, other._pid, other._threads = c_void_p(), os.getpid(), threads
+        self._library.check(self._library.clone(self._own_handle(), threads, byref(other._handle)), self._path)
+        other.threads = other._about().threads
+        return other
 
     def encode(self, pixels: bytes) -> NativeScene:
         """See Engine.encode."""

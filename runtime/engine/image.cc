@@ -194,8 +194,8 @@ evqa_status Resizer::resize(const evqa_image& image, int wanted, uint8_t* out) {
   if (const evqa_status status = reserve(wanted)) return status;
   Parts parts;
   lay_out(side, reinterpret_cast<uint8_t*>(round_up(reinterpret_cast<size_t>(memory))), &parts);
-  const Axis across = {image.width, side, most_pairs(image.width, side), parts.windows[0], parts.weights[0]};
-  const Axis down = {image.height, side, most_pairs(image.height, side), parts.windows[1], parts.weights[1]};
+  const Axis across = {image.width, side, static_cast<double>(image.width), most_pairs(image.width, side), parts.windows[0], parts.weights[0]};
+  const Axis down = {image.height, side, static_cast<double>(image.height), most_pairs(image.height, side), parts.windows[1], parts.weights[1]};
   if (width != image.width) fill_axis(across, parts.scratch);
   if (height != image.height) fill_axis(down, parts.scratch);
   width = image.width;

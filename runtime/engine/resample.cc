@@ -94,7 +94,7 @@ int most_taps(int in, int out) {
 
 void fill_axis(const Axis& axis, double* scratch) {
   // precompute_coeffs and normalize_coeffs_8bpc of Pillow, operation for operation.
-  const double scale = static_cast<double>(axis.in) / axis.out;
+  const double scale = axis.span / axis.out;
   const double support = scale < 1 ? 1 : scale, inverse = 1.0 / support;
   for (int x = 0; x < axis.out; ++x) {
     const double center = (x + 0.5) * scale;

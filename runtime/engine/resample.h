@@ -21,6 +21,7 @@ struct Window {
 
 struct Axis {
   int in, out;
+  double span;       // how many of the inputs the outputs stand for, from the first on: in, or up to one less
   int pairs;         // of weights an output, in memory: an even number, the ones beyond `count` are zero
   Window* windows;   // [out]
   int16_t* weights;  // [out][pairs][4]: high, high, low, low of two weights

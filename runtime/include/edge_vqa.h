@@ -142,8 +142,8 @@ EVQA_API evqa_status evqa_resize(const evqa_image* image, int32_t side, uint8_t*
 
 /* The pixels of an ordinary JPEG: side x side RGB, 3 bytes each, into `out`. Ordinary: baseline or extended sequential,
    8 bits, grey or Y Cb Cr in one scan, sampled 1 or 2 to 1, at most 50 megapixels. It is decoded at 1/8, 1/4 or 1/2 where
-   that leaves `side` pixels each way, turned upright as its EXIF data say, and resized as by evqa_look: bit for bit the
-   pixels that Pillow makes with libjpeg-turbo. EVQA_ERROR_PICTURE: anything else (progressive, CMYK, damaged, cut off);
+   that leaves one and a half times `side` each way, resized as by evqa_look, and turned upright as its EXIF data say: bit
+   for bit the pixels that Pillow makes with libjpeg-turbo. EVQA_ERROR_PICTURE: anything else (progressive, CMYK, damaged, cut off);
    another decoder may know what to do with it. The bytes are not trusted. side: 1 to 1024; size of out: side * side * 3
    bytes or more; what is in it after an error means nothing. */
 EVQA_API evqa_status evqa_jpeg_pixels(const void* bytes, size_t size, int32_t side, uint8_t* out, size_t out_size);

@@ -32,7 +32,10 @@ def test_importing_alone_loads_no_engine() -> None:
 @needs_native
 def test_the_command_answers_without_numpy_and_without_what_is_slow_to_load() -> None:
     code = f"import edge_vqa.run; assert edge_vqa.run.main(['--image', {str(CARROT)!r}, '--q', 'món này là gì']) == 0"
-    heavy = ("numpy", "onnxruntime", "torch", "edge_vqa.engines.onnx", "edge_vqa.engines.reference")
+    heavy = (
+        "numpy", "onnxruntime", "torch", "edge_vqa.engines.onnx", "edge_vqa.engines.reference", "edge_vqa.bulk",
+        "edge_vqa.answer_file", "edge_vqa.progress", "concurrent.futures",
+    )  # fmt: skip
     assert loaded(code, *heavy) == []
     avoidable = ("PIL.PngImagePlugin", "PIL.ImageOps", "json", "hashlib", "zipfile", "shutil")
     # Some releases of Pillow and of Python load some of these by themselves.

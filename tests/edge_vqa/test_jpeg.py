@@ -15,10 +15,10 @@ import pytest
 from native_library import needs_native
 from PIL import Image
 
-from edge_vqa import image
+from edge_vqa import image, pillow_image
 from edge_vqa.engines import native
 from edge_vqa.errors import EngineError, ImageError
-from edge_vqa.image import load_image, picture_pixels, to_pixels
+from edge_vqa.image import load_image, picture_pixels
 
 CARROT = Path(__file__).parents[2] / "examples" / "ca_rot.jpg"
 SIDE = 32
@@ -32,14 +32,14 @@ def jpeg(width: int = 300, height: int = 200, **options: object) -> bytes:
 
 
 def pillow(source: image.ImageLike, side: int = SIDE) -> bytes:
-    return to_pixels(load_image(source, side), side).tobytes()
+    return pillow_image.picture_pixels(source, side)
 
 
 def without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("Pillow was asked")
 
-    monkeypatch.setattr(image, "load_image", refuse)
+    monkeypatch.setattr(pillow_image, "picture_pixels", refuse)
 
 
 @needs_native
@@ -65,6 +65,47 @@ def test_pillow_takes_over_without_a_difference(options: dict[str, object], monk
     assert picture_pixels(data, SIDE) == pillow(data)
     monkeypatch.setattr(native, "find_library", lambda: None)
     assert picture_pixels(data, SIDE) == pillow(data)
+
+
+def frames() -> dict[str, np.ndarray]:
+    """Frames of 8 bits, as they lie in memory."""
+    rgb = np.random.default_rng(3).integers(0, 256, (97, 143, 3)).astype(np.uint8)
+    return {
+        "rgb": rgb, "bgr turned": rgb[:, :, ::-1], "part": rgb[5:90, 7:100], "part turned": rgb[5:90, 7:100, ::-1],
+        "every other row": rgb[::2], "grey": rgb[..., 0].copy(), "one channel": rgb[..., :1].copy(),
+        "one row": rgb[:1], "small": rgb[:3, :4],
+    }  # fmt: skip
+
+
+@needs_native
+@pytest.mark.parametrize("name", frames())
+def test_frames_in_memory_are_resized_where_they_lie(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = frames()[name]
+    expected = pillow(frame)
+    without_pillow(monkeypatch)
+    assert picture_pixels(frame, SIDE) == expected
+
+
+ODD = {
+    "upside down": lambda a: a[::-1], "mirrored": lambda a: a[:, ::-1], "turned": lambda a: a.transpose(1, 0, 2),
+    "every other column": lambda a: a[:, ::2], "grey, apart": lambda a: a[..., 1], "float": lambda a: a / 255,
+    "sixteen bits": lambda a: a.astype(np.uint16) * 257, "signed": lambda a: a.astype(np.int8),
+    "see-through": lambda a: np.dstack([a, a[..., 1]]),
+    "a row again and again": lambda a: np.broadcast_to(a[3], a.shape),
+    "a pixel again and again": lambda a: np.broadcast_to(a[3, 4], a.shape),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_arrays_go_through_pillow(name: str) -> None:
+    array = ODD[name](frames()["rgb"])
+    assert picture_pixels(array, SIDE) == pillow(array)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0), (5,), (2, 3, 4, 3), (4, 4, 2), (8000, 8000)])
+def test_arrays_that_are_no_pictures_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ImageError):
+        picture_pixels(np.zeros(shape, np.uint8), SIDE)
 
 
 def test_other_pictures_go_through_pillow(tmp_path: Path) -> None:

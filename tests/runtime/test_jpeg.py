@@ -59,9 +59,10 @@ def save(picture: Image.Image, **options: object) -> bytes:
 
 def size_for(scale: int, side: int, draw: random.Random) -> tuple[int, int]:
     """A size that is decoded at 1/scale, one way just so or much larger."""
+    room = (3 * side + 1) // 2  # that a scaled decode leaves at least
     least, most = {1: (1, 2), 2: (2, 4), 4: (4, 8), 8: (8, 12)}[scale]
-    near, far = draw.randint(least * side if scale > 1 else 1, most * side - 1), draw.randint(most * side, 15 * side)
-    sizes = [near, draw.choice((near, draw.randint(least * side, most * side), far))]
+    near, far = draw.randint(least * room if scale > 1 else 1, most * room - 1), draw.randint(most * room, 15 * room)
+    sizes = [near, draw.choice((near, draw.randint(least * room, most * room), far))]
     draw.shuffle(sizes)
     return sizes[0], sizes[1]
 

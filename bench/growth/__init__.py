@@ -1,0 +1,1 @@
+"""How the cost of answering grows with its work: docs/growth.md."""
