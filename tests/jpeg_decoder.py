@@ -11,8 +11,8 @@ from typing import Union
 from edge_vqa.image import load_image, to_pixels
 
 ENGINE = [f"{name}.cc" for name in (
-    "jpeg", "jpeg_bits", "jpeg_colour", "jpeg_exif", "jpeg_header", "jpeg_huffman", "jpeg_idct", "jpeg_rows", "jpeg_scan",
-    "resample", "error",
+    "jpeg", "jpeg_bits", "jpeg_colour", "jpeg_exif", "jpeg_header", "jpeg_huffman", "jpeg_idct", "jpeg_rows",
+    "jpeg_scan", "resample", "error",
 )]  # fmt: skip
 ERROR_PICTURE = 7
 

@@ -1,5 +1,5 @@
-// From an ordinary JPEG to a model's pixels, bit for bit what Pillow makes of it with libjpeg-turbo: decoded at 1/8, 1/4
-// or 1/2 where that leaves `side` pixels each way, upright by EXIF, resized as in image.h.
+// From an ordinary JPEG to a model's pixels, bit for bit what Pillow makes of it with libjpeg-turbo: decoded at 1/8,
+// 1/4 or 1/2 where that leaves `side` pixels each way, upright by EXIF, resized as in image.h.
 #pragma once
 
 #include <stddef.h>
