@@ -28,8 +28,8 @@ MAX_PIXELS = 50_000_000
 """Larger pictures are refused before they are decoded."""
 
 ROOM = 1.5
-"""A JPEG is decoded scaled where that leaves this many times the model's side each way. Behind that, the scaled decode
-costs less than half a step of 256 (50 dB and more against the antialiased resize of all the pixels, docs/photos.md)."""
+"""A JPEG is decoded scaled where that leaves this many times the model's side each way. What that costs
+against the resize of all pixels is below one level of 255 (root of the mean square; docs/photos.md has the figures)."""
 
 
 def picture_pixels(source: ImageLike, side: int) -> bytes:

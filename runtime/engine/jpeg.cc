@@ -10,8 +10,7 @@
 namespace evqa {
 namespace {
 
-// How many times smaller: as far as that leaves one and a half times the side each way, which keeps the picture within
-// half a step of 256 of the one that all pixels give.
+// How many times smaller: as far as that leaves one and a half times the side each way. image.py says what that costs.
 int scale_for(const JpegHeader& header, int side) {
   const int room = (3 * side + 1) / 2, across = header.width / room, down = header.height / room;
   const int most = across < down ? across : down;

@@ -1,5 +1,5 @@
-// From an ordinary JPEG to a model's pixels, bit for bit what Pillow makes of it with libjpeg-turbo: decoded at 1/8, 1/4
-// or 1/2 where that leaves one and a half times the side each way, resized as in image.h, turned upright by EXIF.
+// From an ordinary JPEG to a model's pixels, bit for bit what Pillow makes of it with libjpeg-turbo: decoded at 1/8,
+// 1/4 or 1/2 where that leaves one and a half times the side each way, resized as in image.h, turned upright by EXIF.
 #pragma once
 
 #include <stddef.h>

@@ -3,11 +3,12 @@
 namespace evqa {
 namespace {
 
-// ITU-R BT.601 at full range, in 16-bit fractions: 1.402, 0.34414, 0.71414 and 1.772, of which whole parts are taken off
-// so that the rest has 16 bits, which every processor multiplies quickly.
+// ITU-R BT.601 at full range, in 16-bit fractions: 1.402, 0.34414, 0.71414 and 1.772, of which whole parts are taken
+// off so that the rest has 16 bits, which every processor multiplies quickly.
 constexpr int kFraction = 16;
 constexpr int32_t kHalf = 1 << (kFraction - 1);
-constexpr int16_t kRedOfCr = 91881 - 65536, kGreenOfCb = -22554, kGreenOfCr = 65536 - 46802, kBlueOfCb = 116130 - 2 * 65536;
+constexpr int16_t kRedOfCr = 91881 - 65536, kBlueOfCb = 116130 - 2 * 65536;
+constexpr int16_t kGreenOfCb = -22554, kGreenOfCr = 65536 - 46802;
 
 // In 16 bits, of which a register holds twice as many, and which SSE2 can clamp.
 inline uint16_t clamp(int32_t x) {

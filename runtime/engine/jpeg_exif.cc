@@ -16,7 +16,10 @@ struct Tiff {
 
   uint32_t number(size_t at, int width) const {
     uint32_t value = 0;
-    for (int i = 0; i < width; ++i) value = value << 8 | bytes[at + static_cast<size_t>(big_endian ? i : width - 1 - i)];
+    for (int i = 0; i < width; ++i) {
+      const int place = big_endian ? i : width - 1 - i;
+      value = value << 8 | bytes[at + static_cast<size_t>(place)];
+    }
     return value;
   }
 };

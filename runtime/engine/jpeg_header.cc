@@ -61,7 +61,8 @@ const char* Reader::application(int number, const Segment& s) {
     turned_by_xmp |= s.contains(kTag, length_of(kTag));
   }
   if (number == 2 && EVQA_BEGINS(s, "ICC_PROFILE\0") && s.size < 14) return kUnusual;
-  if (number == 13 && EVQA_BEGINS(s, "Photoshop 3.0\0") && memcmp(s.bytes + s.size - 6, "8BIM", 4) == 0) return kUnusual;
+  if (number == 13 && EVQA_BEGINS(s, "Photoshop 3.0\0") && memcmp(s.bytes + s.size - 6, "8BIM", 4) == 0)
+    return kUnusual;
   if (number == 14 && EVQA_BEGINS(s, "Adobe")) {
     if (s.size < 12) return kUnusual;
     plain_adobe = (!adobe || plain_adobe) && s.at(11) == 1;

@@ -35,7 +35,7 @@ struct SkipTable {
   static constexpr uint8_t kEnds = 128, kNone = 255;
   struct Entry {
     uint8_t bits;     // how many they take
-    uint8_t advance;  // how many coefficients they go on, with kEnds where the block ends then; kNone: not even one code is there
+    uint8_t advance;  // how many coefficients they go on, with kEnds where the block ends then; kNone: no whole code
   };
   Entry entries[1 << kPeekBits];
 };

@@ -1,7 +1,7 @@
 // From the coefficients of a block to its samples at 1/8, 1/4, 1/2 or full size: the integer arithmetic of libjpeg's
-// accurate method (Loeffler, Ligtenberg and Moschytz, ICASSP 1989, in 13-bit fractions), whose smaller sizes leave out the
-// frequencies that they cannot show. Libraries differ in what they do with numbers beyond 16 bits: blocks with such, which
-// no encoder makes, are told.
+// accurate method (Loeffler, Ligtenberg and Moschytz, ICASSP 1989, in 13-bit fractions), whose smaller sizes leave out
+// the frequencies that they cannot show. Libraries differ in what they do with numbers beyond 16 bits: blocks with
+// such, which no encoder makes, are told.
 #pragma once
 
 #include <stddef.h>
@@ -20,13 +20,13 @@ inline uint8_t clamp_sample(int32_t x) {
   return static_cast<uint8_t>(x < 0 ? 0 : x > 255 ? 255 : x);
 }
 
-// Row by row, the place of each coefficient in the order of the file.
+// The place in a block, row by row, of each coefficient in the order of the file.
 constexpr uint8_t kZigzag[64] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48,
                                  41, 34, 27, 20, 13, 6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23,
                                  30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
 
-// block: 8 x 8 coefficients times their quantisation, row by row, at a multiple of 16 bytes. Writes 4 x 4 or 8 x 8 samples,
-// `stride` bytes from row to row. Returns 0, or another number where libraries might differ.
+// block: 8 x 8 coefficients times their quantisation, row by row, at a multiple of 16 bytes. Writes 4 x 4 or 8 x 8
+// samples, `stride` bytes from row to row. Returns 0, or another number where libraries might differ.
 uint32_t idct_4(const int16_t* block, uint8_t* out, ptrdiff_t stride);
 uint32_t idct_8(const int16_t* block, uint8_t* out, ptrdiff_t stride);
 

@@ -16,8 +16,8 @@ struct JpegRows {
   // After lay_out with memory. False: the header's Huffman tables cannot be.
   bool start(const JpegHeader& header);
 
-  // Writes `width` pixels of row y: 4 bytes each, red, green, blue and 0. Rows must be read in order, each once. Null, or
-  // why there is no such row.
+  // Writes `width` pixels of row y: 4 bytes each, red, green, blue and 0. Rows must be read in order, each once. Null,
+  // or why there is no such row.
   const char* read(int y, uint32_t* out);
 
  private:

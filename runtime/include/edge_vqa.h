@@ -33,7 +33,8 @@
    but must not be asked about while evqa_look fills it. evqa_error is each thread's own.
 
    Memory. Nothing is allocated after evqa_open, evqa_clone and evqa_scene_create have returned, except that evqa_resize,
-   evqa_jpeg_pixels and evqa_look_jpeg take memory for the time of the call (a JPEG of 12 megapixels: a quarter of a MB). */
+   evqa_jpeg_pixels and evqa_look_jpeg take memory for the time of the call (for a JPEG of 12 megapixels a fifth of a MB,
+   for the widest some MB). */
 #ifndef EDGE_VQA_H
 #define EDGE_VQA_H
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import random
@@ -15,13 +16,14 @@ import pytest
 from native_library import needs_native
 from PIL import Image
 
-from edge_vqa import image, pillow_image
+from edge_vqa import VQA, image, pillow_image
 from edge_vqa.engines import native
 from edge_vqa.errors import EngineError, ImageError
 from edge_vqa.image import load_image, picture_pixels
 
 CARROT = Path(__file__).parents[2] / "examples" / "ca_rot.jpg"
 SIDE = 32
+ERROR_ARGUMENT, ERROR_PICTURE = 1, 7
 
 
 def jpeg(width: int = 300, height: int = 200, **options: object) -> bytes:
@@ -179,6 +181,32 @@ def test_the_command_answers_about_a_jpeg_without_loading_pillow() -> None:
     modules = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "edge_vqa.image" in modules
     assert not {name for name in modules if name.split(".")[0] == "PIL"}
+
+
+@needs_native
+def test_the_c_interface_looks_at_a_jpeg() -> None:
+    vqa = VQA()
+    engine, library = vqa.engine, ctypes.CDLL(native.load_library().path)
+    assert isinstance(engine, native.NativeEngine)
+    handle = engine.handle
+    scene = native.NativeScene(native.load_library(), handle, vqa.model.path)
+    data = jpeg()
+    assert library.evqa_look_jpeg(handle, data, ctypes.c_size_t(len(data)), scene.pointer) == 0
+    seen = engine.encode(pillow(data, vqa.model.side))
+    assert [list(part) for part in engine.answer(scene, [5, 6])] == [list(part) for part in engine.answer(seen, [5, 6])]
+    assert library.evqa_look_jpeg(handle, data, ctypes.c_size_t(len(data) - 9), scene.pointer) == ERROR_PICTURE
+    with pytest.raises(EngineError, match="has not been looked at"):
+        engine.answer(scene, [5, 6])
+    assert library.evqa_look_jpeg(handle, None, ctypes.c_size_t(9), scene.pointer) == ERROR_ARGUMENT
+
+
+@needs_native
+@pytest.mark.parametrize(("side", "room"), [(0, 100), (-1, 100), (1025, 1 << 22), (10, 299)])
+def test_sides_out_of_range_are_errors_of_the_c_interface(side: int, room: int) -> None:
+    library, data = native.load_library(), jpeg()
+    out = ctypes.create_string_buffer(room)
+    assert library.jpeg_pixels(data, len(data), side, out, room) == ERROR_ARGUMENT
+    assert out.raw == bytes(room)
 
 
 def test_a_library_without_the_decoder_is_an_error_that_says_so(
