@@ -14,7 +14,10 @@ class PeerError(EdgeVQAError):
 
 
 class Contender(Protocol):
-    """Takes a picture and a question with `show`, untimed, and is then asked again and again, timed."""
+    """Takes a picture and a question with `show`, untimed, and is then asked again and again, timed.
+
+    For photographs `put` brings the pixels, and its time counts.
+    """
 
     name: str
     version: str
@@ -23,6 +26,9 @@ class Contender(Protocol):
 
     def show(self, pixels: bytes, ids: Sequence[int]) -> None:
         """RGB bytes of a square picture and word ids. Pixels may be put where the runtime likes them best."""
+
+    def put(self, pixels: Any) -> None:
+        """Other pixels than those shown: a C-contiguous NumPy array uint8 [side,side,3], to where they are read."""
 
     def encode(self) -> None:
         """Pixels -> features, kept."""
