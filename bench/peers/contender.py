@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from edge_vqa import VQA, EdgeVQAError
+from edge_vqa.image import picture_pixels
 
 
 class PeerError(EdgeVQAError):
@@ -48,7 +49,8 @@ class Own:
 
     def __init__(self, model: str | None, engine: str | None, threads: int) -> None:
         """Raises EdgeVQAError."""
-        self._engine = VQA(model, engine, threads).engine
+        vqa = VQA(model, engine, threads)
+        self._engine, self._side = vqa.engine, vqa.model.side
         self.name = f"edge_vqa {self._engine.name}"
         self.version = _version("edge_vqa")
         isa = getattr(self._engine, "isa", "")
@@ -62,6 +64,11 @@ class Own:
 
     def encode(self) -> None:
         self._features = self._engine.encode(self._pixels)
+
+    def answer_jpeg(self, jpeg: bytes) -> int:
+        """From a JPEG's bytes, as VQA.look takes them."""
+        self._pixels = picture_pixels(jpeg, self._side)
+        return self.answer()
 
     def further(self) -> int:
         self._logits = self._engine.answer(self._features, self._ids)[0][:-1]
