@@ -32,16 +32,16 @@ def command(python: str, program: str, arguments: Sequence[str]) -> list[str]:
     """How `python` runs a roster entry's `program`."""
     module, _, function = program.partition(":")
     # By -c and not -m: the module is then read from its cache of byte code like any other.
-    code = f"import sys; sys.path.append({str(ROOT)!r}); from bench.peers.{module} import {function} as f; f(*sys.argv[1:])"
-    return [python, "-c", code, *arguments]
+    called = f"from bench.peers.{module} import {function} as f; f(*sys.argv[1:])"
+    return [python, "-c", f"import sys; sys.path.append({str(ROOT)!r}); {called}", *arguments]
 
 
 def measure_starts(
     commands: Mapping[str, Sequence[str]], rounds: int, folder: Path
 ) -> tuple[dict[str, list[Start]], dict[str, str]]:
-    """Start each in turn, `rounds` times in `folder`, after one uncounted round that fills the disk's and Python's caches.
+    """Start each in turn, `rounds` times in `folder`, after an uncounted round that fills the caches of disk and Python.
 
-    Those that fail are missing, and said with the end of what they said.
+    Those that fail are missing, and why is the second result.
     """
     launcher = Path(__file__).with_name("launcher.py")
     found: dict[str, list[Start]] = {name: [] for name in commands}

@@ -78,7 +78,10 @@ def _make(
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     kept = [str(ROOT) if name == "." else name for name in requirements]
     _run([*pip, *kept])
-    size, missing = installed_size(Path(_run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]))), ""
+    size, missing = (
+        installed_size(Path(_run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]))),
+        "",
+    )
     if extras:
         try:
             _run([*pip, *kept, *extras])  # the requirements again: they hold what they ask for in place

@@ -1,4 +1,4 @@
-"""The pictures that are asked about, made of the examples: small ones for cold starts, photographs as cameras give them."""
+"""The pictures that are asked about, made of the examples: small ones for cold starts, and photographs."""
 
 from __future__ import annotations
 

@@ -76,4 +76,4 @@ PEERS = (
 )  # fmt: skip
 
 EXTRAS = ("simplejpeg", "opencv-python-headless")
-"""Installed into each peer's environment after its size was taken: the scaled decode that peers are also measured with."""
+"""Come into each peer's environment after its size was taken: for the scaled decode."""

@@ -73,7 +73,8 @@ class Worker:
         least one counted call, once it took `limit_ms`.
         """
         call = self._photo(path, way) if what == "photo" else self._calls[what]
-        clock, found = time.perf_counter_ns, []
+        clock = time.perf_counter_ns
+        found: list[int] = []
         ends = clock() + int(limit_ms * 1e6)
         gc.disable()
         try:

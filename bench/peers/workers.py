@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -37,7 +38,7 @@ class WorkerProcess:
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
         """`folder` is where it runs, and must hold no Python modules."""
-        self._said = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed by __exit__)
         self._process = subprocess.Popen(
             command, cwd=folder, env=child_variables(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
         )
@@ -95,10 +96,8 @@ class WorkerProcess:
         """End it, at once if it does not end by itself."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None and not pipe.closed:
-                try:
+                with contextlib.suppress(OSError):
                     pipe.close()
-                except OSError:
-                    pass
         try:
             self._process.wait(2)
         except subprocess.TimeoutExpired:
