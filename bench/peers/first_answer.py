@@ -80,6 +80,67 @@ def litert(folder: str, picture: str, question: str, ids: str, threads: str) -> 
     _print(folder, head.get_tensor(head.get_output_details()[0]["index"]))
 
 
+def tflite_runtime(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    from PIL import Image
+    from tflite_runtime.interpreter import Interpreter
+
+    words = np.array([int(i) for i in ids.split(",")], np.int32)
+    encoder = Interpreter(f"{folder}/encoder.tflite", num_threads=int(threads))
+    head = Interpreter(f"{folder}/head-{len(words)}.tflite", num_threads=1)
+    encoder.allocate_tensors()
+    head.allocate_tensors()
+    encoder.set_tensor(encoder.get_input_details()[0]["index"], np.asarray(Image.open(picture).convert("RGB"))[None])
+    encoder.invoke()
+    inputs = head.get_input_details()
+    features = encoder.get_tensor(encoder.get_output_details()[0]["index"])
+    head.set_tensor(inputs[0]["index"], features.reshape(inputs[0]["shape"]))
+    head.set_tensor(inputs[1]["index"], words.reshape(inputs[1]["shape"]))
+    head.invoke()
+    _print(folder, head.get_tensor(head.get_output_details()[0]["index"]))
+
+
+def ncnn(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    from ncnn.ncnn import Mat, Net  # without the package's collection of models
+    from PIL import Image
+
+    nets = []
+    for name, bfloat16 in (("encoder", True), ("head", False)):
+        net = Net()
+        net.opt.num_threads = int(threads)
+        net.opt.use_vulkan_compute = False
+        net.opt.use_bf16_storage = bfloat16
+        net.load_param(f"{folder}/{name}.param")
+        net.load_model(f"{folder}/{name}.bin")
+        nets.append(net.create_extractor())
+    encoder, head = nets
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    side = len(pixels)
+    encoder.input("pixels", Mat.from_pixels(pixels, Mat.PixelType.PIXEL_RGB, side, side))
+    words = np.array([int(i) for i in ids.split(",")], np.int32)
+    head.input("features", encoder.extract("features")[1])
+    head.input("ids", Mat(words))
+    _print(folder, np.array(head.extract("answer")[1])[None])
+
+
+def pytorch(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    torch.set_num_threads(int(threads))
+    parts = []
+    for name, engine in (("encoder", "onednn"), ("head", "x86")):
+        torch.backends.quantized.engine = engine
+        parts.append(torch.jit.load(f"{folder}/{name}.pt"))
+    encoder, head = parts
+    pixels = torch.from_numpy(np.array(Image.open(picture).convert("RGB")))[None]
+    words = torch.tensor([[int(i) for i in ids.split(",")]])
+    with torch.inference_mode():
+        _print(folder, head(encoder(pixels), words).numpy())
+
+
 def _print(folder: str, logits: Any) -> None:
     with open(f"{folder}/answers.txt", encoding="utf-8") as file:  # noqa: PTH123
         print(file.read().split("\n")[int(logits[0, :-1].argmax())], flush=True)

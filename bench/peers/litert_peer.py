@@ -32,11 +32,12 @@ class LiteRtPeer:
     """On files of `make` or others that take and give the same: one interpreter for the encoder, one for each head."""
 
     name = "LiteRT"
+    module, package = "ai_edge_litert.interpreter", "ai-edge-litert"
 
     def __init__(self, model: EvqaModel, folder: Path, threads: int) -> None:
         """Raises PeerError when the encoder does not take bytes."""
-        self._interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter
-        self.version = importlib.metadata.version("ai-edge-litert")
+        self._interpreter = importlib.import_module(self.module).Interpreter
+        self.version = importlib.metadata.version(self.package)
         self.detail = f"XNNPACK; {PRECISIONS[model.file.sizes.precision]}, LSTM unrolled for the question's words"
         self._model, self._folder = model, folder
         path = folder / "encoder.tflite"

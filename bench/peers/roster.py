@@ -54,11 +54,13 @@ PEERS = (
     Entry(
         name="tflite-runtime", requirements=("tflite-runtime==2.14.0", "numpy<2", "Pillow"), python="3.11",
         adapter="tflite_runtime_peer:TfliteRuntimePeer", program="first_answer:tflite_runtime",
-        make="tflite_runtime_peer:make", files=("encoder.tflite", "head-{words}.tflite"),
+        make="tflite_runtime_peer:make", make_with=("ai-edge-litert==2.3.0", "numpy"),
+        files=("encoder.tflite", "head-{words}.tflite"),
     ),
     Entry(
         name="ncnn", requirements=("ncnn==1.0.20261020", "numpy", "Pillow"),
-        adapter="ncnn_peer:NcnnPeer", program="first_answer:ncnn", make="ncnn_peer:make", files=(),
+        adapter="ncnn_peer:NcnnPeer", program="first_answer:ncnn", make="ncnn_peer:make",
+        files=("encoder.param", "encoder.bin", "head.param", "head.bin"),
     ),
     Entry(
         name="MNN", requirements=("MNN==3.6.1", "numpy", "Pillow"),
@@ -71,7 +73,8 @@ PEERS = (
     ),
     Entry(
         name="PyTorch", requirements=("torch==2.13.0", "numpy", "Pillow"),
-        adapter="pytorch_peer:PyTorchPeer", program="first_answer:pytorch", make="pytorch_peer:make", files=(),
+        adapter="pytorch_peer:PyTorchPeer", program="first_answer:pytorch", make="pytorch_peer:make",
+        files=("encoder.pt", "head.pt"),
     ),
 )  # fmt: skip
 
