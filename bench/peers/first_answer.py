@@ -141,6 +141,25 @@ def pytorch(folder: str, picture: str, question: str, ids: str, threads: str) ->
         _print(folder, head(encoder(pixels), words).numpy())
 
 
+def executorch(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    import torch  # first: the next needs its libraries
+    from executorch.extension.pybindings import _C as runtime
+    from PIL import Image
+
+    words = [int(i) for i in ids.split(",")]
+    runtime._unsafe_reset_threadpool(int(threads))
+    programs = [runtime._load_program(f"{folder}/{name}.pte") for name in ("encoder", f"head-{len(words)}")]
+    encoder, head = (program.load_method("forward") for program in programs)
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    turned = (pixels ^ 128).view(np.int8)
+    encoder.set_inputs([torch.from_numpy(turned).permute(2, 0, 1)[None]])
+    encoder.execute()
+    head.set_inputs([encoder.get_outputs(False)[0], torch.tensor([words])])
+    head.execute()
+    _print(folder, head.get_outputs(False)[0].numpy())
+
+
 def _print(folder: str, logits: Any) -> None:
     with open(f"{folder}/answers.txt", encoding="utf-8") as file:  # noqa: PTH123
         print(file.read().split("\n")[int(logits[0, :-1].argmax())], flush=True)

@@ -69,7 +69,7 @@ PEERS = (
     Entry(
         name="ExecuTorch", requirements=("executorch==1.5.1", "torch==2.13.0", "numpy", "Pillow"),
         adapter="executorch_peer:ExecuTorchPeer", program="first_answer:executorch", make="executorch_peer:make",
-        files=(),
+        files=("encoder.pte", "head-{words}.pte"),
     ),
     Entry(
         name="PyTorch", requirements=("torch==2.13.0", "numpy", "Pillow"),
