@@ -3,6 +3,8 @@
 Values between the encoder's layers are int8, the file's uint8 less 128, in the file's own scales and zero points.
 """
 
+# mypy: disable-error-code="import-not-found"
+
 from __future__ import annotations
 
 from collections.abc import Sequence

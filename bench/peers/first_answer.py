@@ -160,6 +160,34 @@ def executorch(folder: str, picture: str, question: str, ids: str, threads: str)
     _print(folder, head.get_outputs(False)[0].numpy())
 
 
+def mnn(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import os
+
+    kept = os.dup(1)
+    os.dup2(2, 1)  # it says on stdout what the processor has, which is no answer
+
+    import numpy as np
+    from MNN import expr, nn
+    from PIL import Image
+
+    words = np.array([int(i) for i in ids.split(",")], np.int32)
+    manager = nn.create_runtime_manager(({"backend": "CPU", "numThread": int(threads)},))
+    files = (("encoder", ["pixels"], "features"), (f"head-{len(words)}", ["features", "ids"], "logits"))
+    encoder, head = (
+        nn.load_module_from_file(f"{folder}/{name}.mnn", taken, [given], runtime_manager=manager, shape_mutable=False)
+        for name, taken, given in files
+    )
+    pixels = np.asarray(Image.open(picture).convert("RGB"))[None]
+    shown = expr.placeholder(list(pixels.shape), expr.NCHW, expr.uint8)
+    asked = expr.placeholder([len(words)], expr.NCHW, expr.int)
+    shown.write(pixels)
+    asked.write(words)
+    features = expr.convert(encoder.forward([shown])[0], expr.NCHW)
+    logits = head.forward([features, asked])[0].read()
+    os.dup2(kept, 1)
+    _print(folder, logits)
+
+
 def _print(folder: str, logits: Any) -> None:
     with open(f"{folder}/answers.txt", encoding="utf-8") as file:  # noqa: PTH123
         print(file.read().split("\n")[int(logits[0, :-1].argmax())], flush=True)

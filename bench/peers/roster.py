@@ -64,7 +64,8 @@ PEERS = (
     ),
     Entry(
         name="MNN", requirements=("MNN==3.6.1", "numpy", "Pillow"),
-        adapter="mnn_peer:MnnPeer", program="first_answer:mnn", make="mnn_peer:make", files=(),
+        adapter="mnn_peer:MnnPeer", program="first_answer:mnn", make="mnn_peer:make",
+        files=("encoder.mnn", "head-{words}.mnn"),
     ),
     Entry(
         name="ExecuTorch", requirements=("executorch==1.5.1", "torch==2.13.0", "numpy", "Pillow"),
