@@ -39,7 +39,7 @@ def command(python: str, program: str, arguments: Sequence[str]) -> list[str]:
 def measure_starts(
     commands: Mapping[str, Sequence[str]], rounds: int, folder: Path
 ) -> tuple[dict[str, list[Start]], dict[str, str]]:
-    """Start each in turn, `rounds` times in `folder`, after an uncounted round that fills the caches of disk and Python.
+    """Start each in turn, `rounds` times in `folder`, after an uncounted round that warms disk and Python.
 
     Those that fail are missing, and why is the second result.
     """
