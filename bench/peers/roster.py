@@ -54,7 +54,7 @@ PEERS = (
     Entry(
         name="tflite-runtime", requirements=("tflite-runtime==2.14.0", "numpy<2", "Pillow"), python="3.11",
         adapter="tflite_runtime_peer:TfliteRuntimePeer", program="first_answer:tflite_runtime",
-        make="tflite_runtime_peer:make", make_with=("ai-edge-litert==2.3.0", "numpy"),
+        make="tflite_runtime_peer:make", make_with=("ai-edge-litert==2.3.0", "numpy", "Pillow"),
         files=("encoder.tflite", "head-{words}.tflite"),
     ),
     Entry(
