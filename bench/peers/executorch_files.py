@@ -3,16 +3,14 @@
 Values between the encoder's layers are int8, the file's uint8 less 128, in the file's own scales and zero points.
 """
 
-# mypy: disable-error-code="import-not-found"
-
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-from executorch.exir import to_edge_transform_and_lower
+import torch.ao.quantization.fx._decomposed
 from torch import nn
 from torch.nn import functional
 
@@ -20,6 +18,7 @@ from edge_vqa.evqa_file import FLOAT32
 from edge_vqa.evqa_tensors import EvqaModel
 
 from .contender import PeerError
+from .float_network import bounds
 from .torch_network import Head, ordered, places, real_bias, sums_steps, weight_steps
 
 _OPS = torch.ops.quantized_decomposed
@@ -41,8 +40,10 @@ def write_programs(model: EvqaModel, folder: Path, words: Sequence[int]) -> None
 
 def _write(module: nn.Module, given: tuple[torch.Tensor, ...], path: Path) -> torch.Tensor:
     """Returns what the module gives."""
+    exir = importlib.import_module("executorch.exir")
+    xnnpack = importlib.import_module("executorch.backends.xnnpack.partition.xnnpack_partitioner")
     exported = torch.export.export(module.eval(), given)
-    lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+    lowered = exir.to_edge_transform_and_lower(exported, partitioner=[xnnpack.XnnpackPartitioner()])
     path.write_bytes(lowered.to_executorch().buffer)
     result: torch.Tensor = module(*given)
     return result
@@ -79,8 +80,10 @@ class QdqEncoder(nn.Module):
             if conv.residual >= 0:
                 sums = sums_steps(conv)
                 x = _dequantize(_quantize(x, *sums), *sums) + _dequantize(*outputs[conv.residual])
-            elif conv.low == conv.out_zero:
+            if conv.low == conv.out_zero and conv.high == 255:
                 x = functional.relu(x)
+            elif (conv.low, conv.high) != (0, 255):
+                x = functional.hardtanh(x, *bounds(conv))
             given = _quantize(x, conv.out_scale, conv.out_zero), conv.out_scale, conv.out_zero
             outputs.append(given)
         return _dequantize(*given) + self.place

@@ -118,7 +118,8 @@ class QuantizedEncoder(nn.Module):
             if conv.residual >= 0:
                 add: Any = self.adds[str(number)]
                 x = add.add(x, outputs[conv.residual])
-            if (conv.low, conv.high) not in ((0, 255), (conv.out_zero, 255)):
+            rectified = isinstance(layer, ConvReLU2d) and conv.high == 255
+            if not rectified and (conv.low, conv.high) != (0, 255):
                 x = torch.clamp(x, *bounds(conv))
             outputs.append(x)
         return x.dequantize() + self.place
