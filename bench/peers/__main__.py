@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -115,7 +116,8 @@ def _named_python(text: str) -> tuple[str, str]:
     name, found, path = text.partition("=")
     if not found or name.lower() not in [entry.key for entry in (OWN, *PEERS)]:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH with a contender's name")
-    return name.lower(), path
+    # Absolute, as it is started elsewhere; but not what a link of an environment points to.
+    return name.lower(), str(Path(shutil.which(path) or path).absolute())
 
 
 if __name__ == "__main__":

@@ -191,6 +191,13 @@ def test_a_real_run_of_two(monkeypatch, tmp_path: Path) -> None:
     assert "installed_size" not in found["ratios"]  # of an interpreter that somebody else filled, nobody knows
 
 
+def test_an_interpreter_may_be_named_from_where_one_stands(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "python").symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+    wanted = ("litert", str(tmp_path / "python"))
+    assert command._named_python("LiteRT=./python") == wanted == command._named_python(f"litert={tmp_path}/python")
+
+
 def test_our_own_failure_is_an_error(faked, monkeypatch, capsys) -> None:
     place = Environment("failing", "3.11.7", {}, 1, "")
     monkeypatch.setattr(environments, "given", lambda _: place)
