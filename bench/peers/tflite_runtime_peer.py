@@ -1,6 +1,6 @@
 """tflite-runtime, LiteRT's forerunner, on files of export.to_tflite with the weights in float32.
 
-It applies XNNPACK to floats only: static int8 takes nine times as long, and dynamic int8 gives wrong answers.
+It applies XNNPACK to floats only: static int8 takes many times as long, and dynamic int8 gives wrong answers.
 """
 
 from __future__ import annotations
