@@ -15,7 +15,7 @@ from edge_vqa.image import picture_pixels
 from edge_vqa.model_file import ENCODER, HEAD
 from edge_vqa.question import Vocabulary
 
-from ..peers.session import small_pictures
+from ..peers.pictures import small_pictures
 
 QUESTIONS = ("món này là món gì", "màu chủ đạo là gì")
 """Both of five words, as the peers' heads are made for them; the first is the one that is counted."""

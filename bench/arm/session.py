@@ -17,7 +17,8 @@ from edge_vqa import EdgeVQAError
 from edge_vqa.evqa_tensors import EvqaModel, load_tensors
 from edge_vqa.model_file import find_model
 
-from ..peers.cold_start import ROOT, command
+from ..peers.cold_start import command
+from ..peers.environments import ROOT
 from . import chips, counted, worker
 from .boards import best_peer
 from .cycles import LLVM, SECOND_MODELS, CycleModel
@@ -204,7 +205,7 @@ def measure_start(bench: Bench, model_path: Path) -> dict[str, Any]:
     ids = ",".join(str(i) for i in json.loads((bench.folder / "asked.json").read_text(encoding="utf-8"))[0][1])
     programs = {OURS: ["-m", "edge_vqa.run", "--image", picture, "--q", QUESTIONS[0], "--model", str(model_path)]}
     for name in dict.fromkeys(peer.split("-")[0] for peer in bench.plan.peers):
-        programs[name] = command(name, [str(bench.folder), picture, QUESTIONS[0], ids, "1"])[1:]
+        programs[name] = command("", f"first_answer:{name}", [str(bench.folder), picture, QUESTIONS[0], ids, "1"])[1:]
     found = {}
     for name, arguments in programs.items():
         answer = bench.run(name, arguments).strip()

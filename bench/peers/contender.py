@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from edge_vqa import VQA, EdgeVQAError
+from edge_vqa.image import picture_pixels
 
 
 class PeerError(EdgeVQAError):
@@ -14,7 +15,10 @@ class PeerError(EdgeVQAError):
 
 
 class Contender(Protocol):
-    """Takes a picture and a question with `show`, untimed, and is then asked again and again, timed."""
+    """Takes a picture and a question with `show`, untimed, and is then asked again and again, timed.
+
+    For photographs `put` brings the pixels, and its time counts.
+    """
 
     name: str
     version: str
@@ -23,6 +27,9 @@ class Contender(Protocol):
 
     def show(self, pixels: bytes, ids: Sequence[int]) -> None:
         """RGB bytes of a square picture and word ids. Pixels may be put where the runtime likes them best."""
+
+    def put(self, pixels: Any) -> None:
+        """Other pixels than those shown: a C-contiguous NumPy array uint8 [side,side,3], to where they are read."""
 
     def encode(self) -> None:
         """Pixels -> features, kept."""
@@ -42,7 +49,8 @@ class Own:
 
     def __init__(self, model: str | None, engine: str | None, threads: int) -> None:
         """Raises EdgeVQAError."""
-        self._engine = VQA(model, engine, threads).engine
+        vqa = VQA(model, engine, threads)
+        self._engine, self._side = vqa.engine, vqa.model.side
         self.name = f"edge_vqa {self._engine.name}"
         self.version = _version("edge_vqa")
         isa = getattr(self._engine, "isa", "")
@@ -56,6 +64,11 @@ class Own:
 
     def encode(self) -> None:
         self._features = self._engine.encode(self._pixels)
+
+    def answer_jpeg(self, jpeg: bytes) -> int:
+        """From a JPEG's bytes, as VQA.look takes them."""
+        self._pixels = picture_pixels(jpeg, self._side)
+        return self.answer()
 
     def further(self) -> int:
         self._logits = self._engine.answer(self._features, self._ids)[0][:-1]

@@ -80,6 +80,114 @@ def litert(folder: str, picture: str, question: str, ids: str, threads: str) -> 
     _print(folder, head.get_tensor(head.get_output_details()[0]["index"]))
 
 
+def tflite_runtime(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    from PIL import Image
+    from tflite_runtime.interpreter import Interpreter
+
+    words = np.array([int(i) for i in ids.split(",")], np.int32)
+    encoder = Interpreter(f"{folder}/encoder.tflite", num_threads=int(threads))
+    head = Interpreter(f"{folder}/head-{len(words)}.tflite", num_threads=1)
+    encoder.allocate_tensors()
+    head.allocate_tensors()
+    encoder.set_tensor(encoder.get_input_details()[0]["index"], np.asarray(Image.open(picture).convert("RGB"))[None])
+    encoder.invoke()
+    inputs = head.get_input_details()
+    features = encoder.get_tensor(encoder.get_output_details()[0]["index"])
+    head.set_tensor(inputs[0]["index"], features.reshape(inputs[0]["shape"]))
+    head.set_tensor(inputs[1]["index"], words.reshape(inputs[1]["shape"]))
+    head.invoke()
+    _print(folder, head.get_tensor(head.get_output_details()[0]["index"]))
+
+
+def ncnn(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    from ncnn.ncnn import Mat, Net  # without the package's collection of models
+    from PIL import Image
+
+    nets = []
+    for name, bfloat16 in (("encoder", True), ("head", False)):
+        net = Net()
+        net.opt.num_threads = int(threads)
+        net.opt.use_vulkan_compute = False
+        net.opt.use_bf16_storage = bfloat16
+        net.load_param(f"{folder}/{name}.param")
+        net.load_model(f"{folder}/{name}.bin")
+        nets.append(net.create_extractor())
+    encoder, head = nets
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    side = len(pixels)
+    encoder.input("pixels", Mat.from_pixels(pixels, Mat.PixelType.PIXEL_RGB, side, side))
+    words = np.array([int(i) for i in ids.split(",")], np.int32)
+    head.input("features", encoder.extract("features")[1])
+    head.input("ids", Mat(words))
+    _print(folder, np.array(head.extract("answer")[1])[None])
+
+
+def pytorch(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    torch.set_num_threads(int(threads))
+    parts = []
+    for name, engine in (("encoder", "onednn"), ("head", "x86")):
+        torch.backends.quantized.engine = engine
+        parts.append(torch.jit.load(f"{folder}/{name}.pt"))
+    encoder, head = parts
+    pixels = torch.from_numpy(np.array(Image.open(picture).convert("RGB")))[None]
+    words = torch.tensor([[int(i) for i in ids.split(",")]])
+    with torch.inference_mode():
+        _print(folder, head(encoder(pixels), words).numpy())
+
+
+def executorch(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import numpy as np
+    import torch  # first: the next needs its libraries
+    from executorch.extension.pybindings import _C as runtime
+    from PIL import Image
+
+    words = [int(i) for i in ids.split(",")]
+    runtime._unsafe_reset_threadpool(int(threads))
+    programs = [runtime._load_program(f"{folder}/{name}.pte") for name in ("encoder", f"head-{len(words)}")]
+    encoder, head = (program.load_method("forward") for program in programs)
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    turned = (pixels ^ 128).view(np.int8)
+    encoder.set_inputs([torch.from_numpy(turned).permute(2, 0, 1)[None]])
+    encoder.execute()
+    head.set_inputs([encoder.get_outputs(False)[0], torch.tensor([words])])
+    head.execute()
+    _print(folder, head.get_outputs(False)[0].numpy())
+
+
+def mnn(folder: str, picture: str, question: str, ids: str, threads: str) -> None:
+    import os
+
+    kept = os.dup(1)
+    os.dup2(2, 1)  # it says on stdout what the processor has, which is no answer
+
+    import numpy as np
+    from MNN import expr, nn
+    from PIL import Image
+
+    words = np.array([int(i) for i in ids.split(",")], np.int32)
+    manager = nn.create_runtime_manager(({"backend": "CPU", "numThread": int(threads)},))
+    files = (("encoder", ["pixels"], "features"), (f"head-{len(words)}", ["features", "ids"], "logits"))
+    encoder, head = (
+        nn.load_module_from_file(f"{folder}/{name}.mnn", taken, [given], runtime_manager=manager, shape_mutable=False)
+        for name, taken, given in files
+    )
+    pixels = np.asarray(Image.open(picture).convert("RGB"))[None]
+    shown = expr.placeholder(list(pixels.shape), expr.NCHW, expr.uint8)
+    asked = expr.placeholder([len(words)], expr.NCHW, expr.int)
+    shown.write(pixels)
+    asked.write(words)
+    features = expr.convert(encoder.forward([shown])[0], expr.NCHW)
+    logits = head.forward([features, asked])[0].read()
+    os.dup2(kept, 1)
+    _print(folder, logits)
+
+
 def _print(folder: str, logits: Any) -> None:
     with open(f"{folder}/answers.txt", encoding="utf-8") as file:  # noqa: PTH123
         print(file.read().split("\n")[int(logits[0, :-1].argmax())], flush=True)

@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import importlib.metadata
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,25 +21,26 @@ from export.to_tflite import tflite_model
 from .contender import PeerError
 
 
+def make(model: EvqaModel, folder: Path, lengths: Sequence[int]) -> None:
+    """Writes encoder.tflite, and head-N.tflite for questions of N words, whose LSTM is unrolled."""
+    (folder / "encoder.tflite").write_bytes(tflite_model(model, ENCODER))
+    for words in lengths:
+        (folder / f"head-{words}.tflite").write_bytes(tflite_model(model, HEAD, words))
+
+
 class LiteRtPeer:
-    """One interpreter for the encoder, one for each length of question, whose LSTM is unrolled."""
+    """On files of `make` or others that take and give the same: one interpreter for the encoder, one for each head."""
 
     name = "LiteRT"
+    module, package = "ai_edge_litert.interpreter", "ai-edge-litert"
 
-    def __init__(
-        self, model: EvqaModel, folder: Path, threads: int, encoder: Path | None = None, head: Path | None = None
-    ) -> None:
-        """`encoder` and `head`: files to use instead of making them; `head` then serves every length it is given."""
-        self._interpreter = importlib.import_module("ai_edge_litert.interpreter").Interpreter
-        self.version = importlib.metadata.version("ai-edge-litert")
-        made = f"XNNPACK; {PRECISIONS[model.file.sizes.precision]}, LSTM unrolled for the question's words"
-        self.detail = "given files" if encoder or head else made
-        self._model, self._folder, self._given_head = model, folder, head
+    def __init__(self, model: EvqaModel, folder: Path, threads: int) -> None:
+        """Raises PeerError when the encoder does not take bytes."""
+        self._interpreter = importlib.import_module(self.module).Interpreter
+        self.version = importlib.metadata.version(self.package)
+        self.detail = f"XNNPACK; {PRECISIONS[model.file.sizes.precision]}, LSTM unrolled for the question's words"
+        self._model, self._folder = model, folder
         path = folder / "encoder.tflite"
-        if encoder is not None:
-            shutil.copyfile(encoder, path)
-        else:
-            path.write_bytes(tflite_model(model, ENCODER))
         self._encoder = self._open(path, threads)
         self._pixels_at = self._encoder.get_input_details()[0]["index"]
         self._features_at = self._encoder.get_output_details()[0]["index"]
@@ -58,13 +58,8 @@ class LiteRtPeer:
 
     def show(self, pixels: bytes, ids: Sequence[int]) -> None:
         if len(ids) not in self._heads:
-            path = self._folder / f"head-{len(ids)}.tflite"
-            if self._given_head is not None:
-                shutil.copyfile(self._given_head, path)
-            else:
-                path.write_bytes(tflite_model(self._model, HEAD, len(ids)))
             # One thread: the head's matrices are too small to share out.
-            self._heads[len(ids)] = self._open(path, 1)
+            self._heads[len(ids)] = self._open(self._folder / f"head-{len(ids)}.tflite", 1)
         self._head = self._heads[len(ids)]
         self._inputs = [d["index"] for d in self._head.get_input_details()]
         self._head_shape = self._head.get_input_details()[0]["shape"]
@@ -72,6 +67,9 @@ class LiteRtPeer:
         side = self._model.file.sizes.side
         self._pixels = np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3)
         self._ids = tuple(ids)
+
+    def put(self, pixels: Any) -> None:
+        self._pixels = pixels[None]
 
     # A view of a tensor must not outlive the statement: the interpreter refuses to run while one exists.
 

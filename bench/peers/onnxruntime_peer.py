@@ -51,10 +51,10 @@ class OnnxRuntimePeer:
         self._features = np.empty(self._encoder.get_outputs()[0].shape, np.float32)
         self._logits = np.empty((1, sizes.answers + 1), np.float32)
         attention = np.empty((1, sizes.cells, sizes.cells), np.float32)
-        picture = np.frombuffer(pixels, np.uint8).reshape(1, sizes.side, sizes.side, 3).copy()
+        self._picture = np.frombuffer(pixels, np.uint8).reshape(1, sizes.side, sizes.side, 3).copy()
         self._ids, self._words = tuple(ids), np.array([ids], np.int64)
         words = {"ids": self._words, "lengths": np.array([len(ids)], np.int64)}
-        self._encoding = self._bind(self._encoder, {"pixels": picture}, {"features": self._features})
+        self._encoding = self._bind(self._encoder, {"pixels": self._picture}, {"features": self._features})
         self._answering = self._bind(
             self._head, {"features": self._features, **words}, {"logits": self._logits, "attention": attention}
         )
@@ -66,6 +66,9 @@ class OnnxRuntimePeer:
                 held.append(self._runtime.OrtValue.ortvalue_from_numpy(array))  # shares the array's memory
                 bind(name, held[-1])
         return binding, held
+
+    def put(self, pixels: Any) -> None:
+        self._picture[0] = pixels
 
     def encode(self) -> None:
         self._encoder.run_with_iobinding(self._encoding[0])

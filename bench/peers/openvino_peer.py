@@ -74,6 +74,9 @@ class OpenVinoPeer:
         self._head.set_input_tensor(1, tensor(self._words, shared_memory=True))
         self._logits = self._head.get_output_tensor(0).data
 
+    def put(self, pixels: Any) -> None:
+        self._pixels[0] = pixels
+
     def encode(self) -> None:
         self._encoder.infer()
 

@@ -1,195 +1,263 @@
-"""One whole comparison: set every contender up, check that they agree, time them in turns."""
+"""One whole comparison: environments, files, workers; whether they agree; then their times, in turns."""
 
 from __future__ import annotations
 
-import datetime
-import os
-import platform
-import sys
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from edge_vqa import EdgeVQAError
-from edge_vqa.evqa_tensors import EvqaModel, load_tensors
+from edge_vqa.evqa_tensors import load_tensors
 from edge_vqa.image import picture_pixels
 from edge_vqa.model_file import find_model
 from edge_vqa.question import Vocabulary
 
-from . import cold_start
-from .contender import Contender, Own, PeerError
-from .litert_peer import LiteRtPeer
-from .measure import ratios, summary, take_turns
-from .onnxruntime_peer import OnnxRuntimePeer
-from .openvino_peer import OpenVinoPeer
+from . import cold_start, environments
+from .contender import PeerError
+from .environments import Environment
+from .group import AGREE, Asked, Group
+from .measure import SCALED, summary
+from .photo_paths import OWN as OWN_PATH
+from .photo_paths import SCALED as SCALED_PATH
+from .photo_paths import USUAL as USUAL_PATH
+from .pictures import Photo, photographs, small_pictures
+from .pinning import pinned, processors
+from .plan import QUESTIONS, Plan
+from .result import Conditions, whole
+from .roster import EXTRAS, OWN, PEERS, Entry
+from .workers import MAKE_SECONDS, WorkerProcess
 
-PICTURES = cold_start.ROOT / "examples"
-QUESTIONS = ("món này là món gì", "màu chủ đạo là gì", "có cà rốt trong món này không", "đây là gì")
-"""The first is timed; all are asked when answers are compared."""
-AGREE = 0.8
-"""A peer that answers fewer of the questions as we do runs another network, and is left out. Rounding alone, which
-every runtime does in its own way, changes an answer where two are about equally likely."""
-
-SETTLE = 0.02
-"""Seconds. Some runtimes' threads spin for milliseconds after their work, on the processors of whoever comes next."""
-
-
-@dataclass
-class Plan:
-    """What to measure and how often."""
-
-    threads: int = 1
-    own_only: bool = False
-    model: str | None = None
-    engine: str | None = None
-    peers_model: Path | None = None
-    tflite_encoder: Path | None = None
-    tflite_head: Path | None = None
-    question: str = QUESTIONS[0]
-    rounds: int = 300
-    starts: int = 31
-    burst: int = 5
-    further_burst: int = 20
-
-    def be_quick(self) -> None:
-        self.rounds, self.starts = 80, 9
+SUFFIXES = {OWN_PATH: "", USUAL_PATH: "", SCALED_PATH: SCALED}
+"""Of a photograph's columns, by the way to its pixels."""
 
 
-def run(plan: Plan, folder: Path) -> dict[str, Any]:
-    """Everything that report.py shows, ready for JSON; `folder` takes the peers' files.
+def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Everything that report.py shows, ready for JSON; `folder` takes files, `say` is told what is going on.
 
     Raises EdgeVQAError when our own package cannot be measured; a peer that cannot be is left out, with the reason.
     """
-    model = load_tensors(plan.peers_model or find_model(plan.model))
-    (folder / "answers.txt").write_text("\n".join(model.file.answers), encoding="utf-8")
-    own = Own(plan.model, plan.engine, plan.threads)
-    peers, left_out = ({}, {}) if plan.own_only else open_peers(_makers(plan, model, folder))
-    vocabulary, side = Vocabulary(model.file.words), model.file.sizes.side
-    asked = [tuple(vocabulary.encode(q).ids) for q in (plan.question, *QUESTIONS[1:])]
-    if plan.tflite_head:  # it serves one length
-        asked = [ids for ids in asked if len(ids) == len(asked[0])]
-    pictures = small_pictures(side, folder)
-    pixels = [picture_pixels(path, side) for path in pictures]
-    agreement = compare(own, peers, [(p, ids) for p in pixels for ids in asked])
-    for name, found in agreement.items():
-        if found["same"] < AGREE * found["questions"]:
-            left_out[name] = f"answers only {found['same']} of {found['questions']} questions as we do"
-            del peers[name]
-    load = [os.getloadavg()[0]] if hasattr(os, "getloadavg") else [0.0]
-    contenders: dict[str, Contender] = {own.name: own, **peers}
-    found = time_all(contenders, pixels[0], asked[0], plan)
-    starts = start_all(own, peers, plan, folder, pictures[0], asked[0])
-    for name, contender in contenders.items():
-        found[name] = {
-            "version": contender.version, "detail": contender.detail,
-            **({"agreement": agreement[name]} if name in agreement else {}), **found[name], **starts[name],
+    return Session(plan, folder, say).run()
+
+
+class Session:
+    """What is known so far. Contenders are named as in the roster; a peer in `left_out` is in nothing else."""
+
+    def __init__(self, plan: Plan, folder: Path, say: Callable[[str], None]) -> None:
+        self.plan, self.folder, self.say = plan, folder.absolute(), say
+        self.model_path = str(Path(plan.peers_model or find_model(plan.model)).absolute())
+        self.model = load_tensors(self.model_path)
+        self.entries = {e.name: e for e in (OWN, *PEERS) if e is OWN or not plan.only or e.key in plan.only}
+        self.places: dict[str, Environment] = {}
+        self.found: dict[str, dict[str, Any]] = {name: {} for name in self.entries}
+        """By name: what was found out about it besides its columns."""
+        self.columns: dict[str, dict[str, Any]] = {name: {} for name in self.entries}
+        self.left_out: dict[str, str] = {}
+
+        encode, side = Vocabulary(self.model.file.words).encode, self.model.file.sizes.side
+        asked = [tuple(encode(q).ids) for q in (plan.question, *QUESTIONS[1:])]
+        if plan.tflite_head:  # it serves one length
+            asked = [ids for ids in asked if len(ids) == len(asked[0])]
+        self.asked: list[tuple[int, ...]] = asked
+        self.small = small_pictures(side, self.folder)
+        self.shown: list[Asked] = [(pixel_file(path, side), ids) for path in self.small for ids in asked]
+        self.photos = photographs(self.folder)
+
+    def run(self) -> dict[str, Any]:
+        self._each(self._prepare)
+        self._each(self._make_files)
+        before = Conditions.now()
+        self._with_threads(self.plan.threads[0], self._drop, self._time_most)
+        cpus = processors(self.plan.threads[0], self.plan.cpu)
+        with pinned(cpus):
+            self._start_all()
+        for threads in self.plan.threads[1:]:
+            self._with_threads(threads, partial(self._lost_with, threads), partial(self._time_threads, threads))
+        for name, entry in self.entries.items():
+            self._measure_size(name, entry)
+        return whole(self, before, Conditions.now())
+
+    def _each(self, do: Callable[[str, Entry], None]) -> None:
+        """For every contender; one that raises PeerError is dropped."""
+        for name, entry in list(self.entries.items()):
+            try:
+                do(name, entry)
+            except PeerError as error:
+                self._drop(name, str(error))
+
+    def _drop(self, name: str, why: str) -> None:
+        """Leave a peer out. Raises PeerError when it is our own package."""
+        if name == OWN.name:
+            raise PeerError(f"{name}: {why}")
+        self.say(f"{name}: left out: {why}")
+        self.left_out[name] = why
+        for of in (self.entries, self.places, self.found, self.columns):
+            of.pop(name, None)
+
+    def _lost_with(self, threads: int, name: str, why: str) -> None:
+        self._remark(name, f"not with {threads} threads: {why}")
+
+    def _remark(self, name: str, what: str) -> None:
+        """Something about one that is measured. Raises PeerError when our own package fails."""
+        if name == OWN.name:
+            raise PeerError(f"{name}: {what}")
+        self.say(f"{name}: {what}")
+        self.found[name].setdefault("remarks", []).append(what)
+
+    def _prepare(self, name: str, entry: Entry) -> None:
+        """Its environment."""
+        if entry.key in self.plan.pythons:
+            place = environments.given(self.plan.pythons[entry.key])
+        else:
+            extras = () if entry is OWN else EXTRAS
+            folder = self.plan.environments.absolute() / entry.key
+            place = environments.prepare(folder, entry.requirements, entry.python, extras, self.say)
+        self.places[name] = place
+        self.found[name].update(python=place.python_version, packages=place.packages)
+        if place.extras_missing:
+            self._remark(name, f"no scaled decode: {place.extras_missing}")
+
+    def _make_files(self, name: str, entry: Entry) -> None:
+        """Its folder, and in it what its `make` writes."""
+        folder, lengths = self.folder / entry.key, sorted({len(ids) for ids in self.asked})
+        folder.mkdir()
+        (folder / "answers.txt").write_text("\n".join(self.model.file.answers), encoding="utf-8")
+        if entry.make:
+            python = self.places[name].python
+            if entry.make_with:
+                made = self.plan.environments.absolute() / f"{entry.key}-make"
+                python = environments.prepare(made, entry.make_with, entry.python, (), self.say).python
+            self.say(f"{name}: making its files")
+            with WorkerProcess.start(python, folder, ()) as worker:
+                worker.ask(
+                    "make", MAKE_SECONDS, maker=entry.make, model=self.model_path, folder=str(folder), lengths=lengths
+                )
+        if name == "LiteRT":
+            head = f"head-{len(self.asked[0])}"
+            for given, file in ((self.plan.tflite_encoder, "encoder"), (self.plan.tflite_head, head)):
+                if given:
+                    shutil.copyfile(given, folder / f"{file}.tflite")
+                    self._remark(name, f"runs {given.name}")
+
+    def _with_threads(self, threads: int, lose: Callable[[str, str], None], measure: Callable[[Group], None]) -> None:
+        """Open all with so many threads, see that they agree with ours, measure."""
+        cpus = processors(threads, self.plan.cpu)
+        with pinned(cpus), Group(threads, cpus, lose) as group:
+            for name, entry in list(self.entries.items()):
+                self.say(f"{name}: opening with {threads} thread{'s' * (threads > 1)}")
+                folder = self.folder / entry.key
+                arguments: Mapping[str, Any] = {"file": self.model_path, "folder": str(folder)}
+                if entry is OWN:
+                    arguments = {"model": self._own_model(), "engine": self.plan.engine}
+                opened = group.open(name, self.places[name].python, folder, entry.adapter, arguments)
+                if opened:
+                    self.found[name].setdefault("opened", opened)
+            for name, agreement in group.compare(self.shown).items():
+                self.found[name].setdefault("agreement", agreement)
+            measure(group)
+
+    def _time_most(self, group: Group) -> None:
+        """All columns of the first number of threads."""
+        ways = {photo.name: self._agreeing_ways(group, photo) for photo in self.photos}
+        self._time(group, {c: c for c in ("encoder", "answer", "further_question")})
+        group.show(self.shown[0])
+        for photo in self.photos:
+            self.say(f"timing a photo of {photo.name}")
+            requests = {
+                name: {
+                    f"jpeg_{photo.name}{SUFFIXES[way]}": {**self._turn("photo"), "path": str(photo.path), "way": way}
+                    for way in found
+                }
+                for name, found in ways[photo.name].items()
+            }
+            self._keep(group.time(requests, self.plan.photo_rounds[photo.name]))
+
+    def _time_threads(self, threads: int, group: Group) -> None:
+        self._time(group, {f"threads{threads}_encoder": "encoder", f"threads{threads}": "answer"})
+
+    def _turn(self, what: str) -> dict[str, Any]:
+        return {"what": what, "burst": self.plan.bursts[what], "limit_ms": self.plan.limit_ms}
+
+    def _time(self, group: Group, columns: Mapping[str, str]) -> None:
+        """`columns`: what a worker times, by the column it fills."""
+        group.show(self.shown[0])
+        for column, what in columns.items():
+            self.say(f"timing {column}")
+            self._keep(group.time({name: {column: self._turn(what)} for name in group.workers}, self.plan.rounds))
+
+    def _keep(self, times: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]) -> None:
+        for name, columns in times.items():
+            self.columns[name].update({column: summary(turns) for column, turns in columns.items()})
+
+    def _agreeing_ways(self, group: Group, photo: Photo) -> dict[str, list[str]]:
+        """The ways to this photograph's pixels on which each gives our answers; the others are remarked upon."""
+        found: dict[str, list[str]] = {name: [] for name in group.workers}
+        same: dict[tuple[str, str], int] = {}
+        for ids in self.asked:
+            group.show((self.shown[0][0], ids))
+            ours = group.workers[OWN.name].ask("photo", path=str(photo.path), way=OWN_PATH)["place"]
+            for name, worker in group.workers.items():
+                for way in (OWN_PATH,) if name == OWN.name else (USUAL_PATH, SCALED_PATH):
+                    try:
+                        answered = worker.ask("photo", path=str(photo.path), way=way)["place"]
+                        same[name, way] = same.get((name, way), 0) + (answered == ours)
+                    except PeerError as error:
+                        if (name, way) not in same:
+                            self._remark(name, f"no {way} path: {error}")
+                        same[name, way] = -len(self.asked)
+        for (name, way), count in same.items():
+            if count >= AGREE * len(self.asked):
+                found[name].append(way)
+            elif count >= 0:
+                self._remark(name, f"{way} path of {photo.name} left out: {count} of {len(self.asked)} answers as ours")
+        return found
+
+    def _own_model(self) -> str | None:
+        """The file that was asked for; None: our package takes its own."""
+        return str(Path(find_model(self.plan.model)).absolute()) if self.plan.model else None
+
+    def _start_all(self) -> None:
+        """Cold start and memory of each, in turns."""
+        picture, ids = self.small[0], self.asked[0]
+        shared = [str(picture), self.plan.question, ",".join(str(i) for i in ids), str(self.plan.threads[0])]
+        own = [self._own_model() or "", self.plan.engine or ""]
+        commands = {
+            name: cold_start.command(
+                self.places[name].python, entry.program,
+                [str(self.folder / entry.key), *shared, *(own if entry is OWN else [])],
+            )
+            for name, entry in self.entries.items()
         }  # fmt: skip
-    load.append(os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
-    return {
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "processor": processor(), "threads": plan.threads, "load": load,
-        "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}",
-        "question": plan.question, "words": len(asked[0]), "model": str(model.file.about.get("name", "")),
-        "contenders": found, "left_out": left_out,
-        "ratios": ratios(found[own.name], {name: found[name] for name in peers}),
-    }  # fmt: skip
+        self.say("timing cold starts")
+        starts, failed = cold_start.measure_starts(commands, self.plan.starts, self.folder)
+        for name, why in failed.items():
+            self._remark(name, why)
+        for name, found in starts.items():
+            if found[0].answer != starts[OWN.name][0].answer:
+                self._remark(name, f"started as a program it answers {found[0].answer}")
+                continue
+            self.columns[name].update(
+                cold_start=summary([[s.ended_ms] for s in found]),
+                cold_start_until_answer=summary([[s.answered_ms] for s in found]),
+                memory=summary([[s.memory_mb] for s in found]),
+            )
+
+    def _measure_size(self, name: str, entry: Entry) -> None:
+        """Megabytes (10^6 bytes) on disk: packages, and the files that its program reads."""
+        size = self.places[name].size
+        if size is None:
+            return
+        for file in entry.files:
+            path = self.folder / entry.key / file.format(words=len(self.asked[0]))
+            if not path.is_file():
+                self._remark(name, f"installed size not known: {path.name} is missing")
+                return
+            size += path.stat().st_size
+        self.columns[name]["installed_size"] = summary([[size / 1e6]])
 
 
-def _makers(plan: Plan, model: EvqaModel, folder: Path) -> dict[str, Callable[[], Contender]]:
-    return {
-        "onnxruntime": lambda: OnnxRuntimePeer(model, folder, plan.threads),
-        "OpenVINO": lambda: OpenVinoPeer(model, folder, plan.threads),
-        "LiteRT": lambda: LiteRtPeer(model, folder, plan.threads, plan.tflite_encoder, plan.tflite_head),
-    }
-
-
-def open_peers(makers: Mapping[str, Callable[[], Contender]]) -> tuple[dict[str, Contender], dict[str, str]]:
-    """Those that could be set up, and why the others could not."""
-    peers, left_out = {}, {}
-    for name, make in makers.items():
-        try:
-            peers[name] = make()
-        except ImportError as error:
-            left_out[name] = f"not installed ({error})"
-        except EdgeVQAError as error:
-            left_out[name] = str(error)
-        except Exception as error:  # the runtimes' own errors share no base class but this
-            left_out[name] = f"fails: {error}"
-    return peers, left_out
-
-
-def compare(own: Contender, peers: Mapping[str, Contender], asked: Sequence[tuple[bytes, Sequence[int]]]) -> Any:
-    """How many of the (pixels, ids) each peer answers as we do, and how far its logits are from ours at most."""
-    found = {name: {"same": 0, "questions": len(asked), "largest_logit_difference": 0.0} for name in peers}
-    for pixels, ids in asked:
-        own.show(pixels, ids)
-        wanted, logits = own.answer(), own.logits()
-        for name, peer in peers.items():
-            peer.show(pixels, ids)
-            found[name]["same"] += peer.answer() == wanted
-            apart = max(abs(a - b) for a, b in zip(logits, peer.logits()))
-            found[name]["largest_logit_difference"] = max(found[name]["largest_logit_difference"], apart)
-    return found
-
-
-def time_all(contenders: Mapping[str, Contender], pixels: bytes, ids: Sequence[int], plan: Plan) -> dict[str, Any]:
-    """Encoder, whole answer and further question of each, in turns."""
-    for contender in contenders.values():
-        contender.show(pixels, ids)
-        contender.answer()
-    found: dict[str, Any] = {name: {} for name in contenders}
-    settle = SETTLE if plan.threads > 1 else 0.0
-    for column, call, burst in (
-        ("encoder", "encode", plan.burst),
-        ("answer", "answer", plan.burst),
-        ("further_question", "further", plan.further_burst),
-    ):
-        times = take_turns({name: getattr(c, call) for name, c in contenders.items()}, plan.rounds, burst, settle)
-        for name in contenders:
-            found[name][column] = summary(times[name])
-    return found
-
-
-def start_all(
-    own: Contender, peers: Mapping[str, Contender], plan: Plan, folder: Path, picture: Path, ids: Sequence[int]
-) -> dict[str, Any]:
-    """Cold start and memory of each, in turns. Raises PeerError when one gives no answer."""
-    shared = [str(folder), str(picture), plan.question, ",".join(str(i) for i in ids), str(plan.threads)]
-    commands = {own.name: cold_start.command("edge_vqa", [*shared, plan.model or "", plan.engine or ""])}
-    commands |= {name: cold_start.command(name.lower(), shared) for name in peers}
-    starts = cold_start.measure_starts(commands, plan.starts)
-    answers = {name: found[0].answer for name, found in starts.items()}
-    return {
-        name: {
-            "cold_start": summary([s.ended_ms for s in found]),
-            "cold_start_until_answer": summary([s.answered_ms for s in found]),
-            "memory": summary([s.memory_mb for s in found]),
-            "first_answer": answers[name],
-        }
-        for name, found in starts.items()
-    }
-
-
-def small_pictures(side: int, folder: Path) -> list[Path]:
-    """The example pictures as JPEGs of side x side pixels, so that decoding them costs little and the same for all."""
-    sources = sorted(PICTURES.glob("*.jpg"))
-    if not sources:
-        raise PeerError(f"{PICTURES}: holds no pictures")
-    made = []
-    for source in sources:
-        made.append(folder / source.name)
-        with Image.open(source) as picture:
-            picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC).save(made[-1], quality=90)
-    return made
-
-
-def processor() -> str:
-    """As the processor calls itself."""
-    if sys.platform.startswith("linux"):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith(("model name", "Model")):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+def pixel_file(picture: Path, side: int) -> Path:
+    """A file of the pixels that a model is given of this picture."""
+    path = picture.with_suffix(".rgb")
+    path.write_bytes(picture_pixels(picture, side))
+    return path
