@@ -31,7 +31,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         sizes = [float(size) for size in result["quality"]]
         quality.plot(sizes, [found[name]["bilinear"]["least"] for found in result["quality"].values()], **style)
     times.set(xscale="log", yscale="log", ylabel="milliseconds, one core (median)", title="Photo to pixels")
-    quality.set(xscale="log", ylabel="least PSNR, dB, bilinear truth", title="Quality")
+    quality.set(xscale="log", ylabel="least PSNR, dB, bilinear truth", title="Quality of the worst photo")
     _megapixels(times, [p["megapixels"] for p in photos])
     _megapixels(quality, [0.3, 1, 3, 12, 24])
     figure.legend(*times.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)

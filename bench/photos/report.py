@@ -30,6 +30,8 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     found = [_photo_table(photo) for photo in usual]
     if len(kinds) > 1:
         found.append(_kinds_table(kinds))
+    if result["frames"]:
+        found.append(_frames_table(result["frames"]))
     if result["quality"]:
         found += [*_quality_tables(result["quality"]), _sizes_table(result["quality"])]
     if result["accuracy"]:
@@ -61,6 +63,12 @@ def _kinds_table(photos: Sequence[Mapping[str, Any]]) -> Table:
         medians = [(p["times"][name]["median"], p["times"][OURS]["median"]) for p in photos]
         rows.append([name, *(_stressed(f"{median:.2f}", median < ours) for median, ours in medians)])
     return Table(f"Kinds of JPEG, {LARGE} megapixels", rows)
+
+
+def _frames_table(frames: Mapping[str, Any]) -> Table:
+    rows = [["", "ms, median", "p5", "p95"]]
+    rows += [[size, *(f"{found[key]:.2f}" for key in ("median", "p5", "p95"))] for size, found in frames.items()]
+    return Table(f"Frames, {OURS}", rows)
 
 
 def _quality_tables(quality: Mapping[str, Any]) -> list[Table]:

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
+
+from edge_vqa.image import picture_pixels
 
 from .accuracy import measure_accuracy
 from .maker import CAMERA, KINDS, QUALITY, make_photo, pictures, size_of
@@ -24,6 +27,8 @@ from .routes import OURS, PLAIN, Route, as_array, open_routes
 
 SIDE = 224
 LARGE = 12
+FRAMES = ((640, 480), (1280, 720), (1920, 1080))
+"""Width and height of a camera's frames, handed over as arrays."""
 
 
 @dataclass
@@ -41,7 +46,7 @@ class Plan:
     quality_sizes: Sequence[float] = (0.3, 0.5, 1, 2, 3, 4.3, 6, 8, LARGE, 16, 24)
     """No friends of ours: their sides are mostly no multiples of 8, and some leave scaled decoding little to spare."""
     quality_pictures: int = 5
-    pixels: float = 400e6
+    pixels: float = 240e6
     """To decode with each route and photo: a small photo is decoded more often."""
     least_runs: int = 21
     most_runs: int = 400
@@ -70,6 +75,7 @@ def run(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]:
     for megapixels in plan.quality_sizes:
         tell(f"{megapixels:g} megapixels: quality")
         quality[f"{megapixels:g}"] = measure_quality(routes, sources, megapixels)
+    frames = measure_frames(plan, sources[0])
     load.append(os.getloadavg()[0])
     accuracy = None
     if plan.data is not None:
@@ -79,7 +85,7 @@ def run(plan: Plan, tell: Callable[[str], None]) -> dict[str, Any]:
         "processor": processor(), "system": f"{platform.system()} {platform.machine()}", "load": load,
         "versions": versions(), "side": SIDE, "jpeg_quality": QUALITY,
         "pictures": f"{plan.data.name}, {plan.split}" if plan.data else "examples", "routes": list(routes),
-        "left_out": left_out, "photos": photos, "quality": quality, "accuracy": accuracy,
+        "left_out": left_out, "photos": photos, "frames": frames, "quality": quality, "accuracy": accuracy,
     }  # fmt: skip
 
 
@@ -102,6 +108,15 @@ def measure_photo(
         "megapixels": megapixels, "kind": kind, "width": width, "height": height, "bytes": len(photo),
         "times": times, "memory": memory,
     }  # fmt: skip
+
+
+def measure_frames(plan: Plan, picture: Image.Image) -> dict[str, dict[str, float]]:
+    """Milliseconds that frames take through our way, by size ("640 x 480")."""
+    calls = {}
+    for width, height in FRAMES:
+        frame = np.array(ImageOps.fit(picture, (width, height)))
+        calls[f"{width} x {height}"] = functools.partial(picture_pixels, frame, SIDE)
+    return {size: summary(found) for size, found in take_turns(calls, plan.least_runs, plan.burst).items()}
 
 
 def measure_quality(

@@ -211,6 +211,7 @@ def test_a_result_survives_json_and_fills_a_document(small, tmp_path: Path, caps
     assert re.fullmatch(LAST_LINE, printed.splitlines()[-1])
     assert (result["accuracy"]["pictures"], result["accuracy"]["questions"]) == (2, 12)
     assert [(p["width"], p["height"]) for p in result["photos"]] == [(258, 194), (632, 474)]
+    assert list(result["frames"]) == ["640 x 480", "1280 x 720", "1920 x 1080"]
     assert result["quality"]["0.3"][routes.PLAIN]["bilinear"]["least"] > 55  # it is this truth, rounded
     assert "Quality, 1 megapixels" in printed and "Quality over sizes" in printed
     assert command.main(["--from", str(out), "--fill", str(document)]) == 0
