@@ -9,7 +9,7 @@ import io
 import math
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from PIL import Image, UnidentifiedImageError
 
@@ -27,50 +27,96 @@ FORMATS = frozenset(
 """Formats that are decoded (the last two where Pillow can). Others are refused: some make Pillow start programs."""
 
 _ORIENTATION = 0x0112  # EXIF
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the picture upright."""
 
 MAX_PIXELS = 50_000_000
 """Larger pictures are refused before they are decoded."""
 
 
+ROOM = 1.5
+"""A JPEG is decoded scaled where that leaves this many times the model's side each way. Behind that, the scaled decode
+costs less than half a step of 256 (50 dB and more against the antialiased resize of all the pixels, docs/photos.md)."""
+
+
+def picture_pixels(source: ImageLike, side: int) -> bytes:
+    """What a model is given of a picture: `side` x `side` RGB pixels, 3 bytes each, row by row.
+
+    The upright picture is squeezed, so that every part of it stays in view, with an antialiased bilinear filter. JPEGs
+    are decoded at 1/2, 1/4 or 1/8 scale where that leaves ROOM. Raises ImageError for anything that is not a complete
+    picture of at most 50 megapixels.
+    """
+    decoded = _decode(source, math.ceil(ROOM * side))
+    # Turned when it is small; which of the picture's own axes is squeezed first does not change by that.
+    return _turn(_squeeze(decoded.image, decoded.width, decoded.height, side), decoded.orientation).tobytes()
+
+
 def load_image(source: ImageLike, side: int = 224) -> Image.Image:
-    """The upright RGB picture behind `source`, decoded no larger than needed for a `side` x `side` model input.
+    """The upright RGB picture behind `source`, for people to look at, decoded no larger than needed.
 
     JPEGs are decoded at 1/2, 1/4 or 1/8 scale where that leaves at least `side` pixels each way. EXIF orientation is
-    applied whatever the source is. Raises ImageError for anything that is not a complete picture of 1 to 50 megapixels'
-    worth of pixels.
+    applied whatever the source is. Raises ImageError for anything that is not a complete picture of at most 50
+    megapixels.
     """
+    decoded = _decode(source, side)
+    return _turn(decoded.image, decoded.orientation)
+
+
+class _Decoded(NamedTuple):
+    image: Image.Image
+    """RGB, as it lies in the file."""
+    width: float
+    """In pixels of `image`; less than its own where a scaled decode ends within a pixel."""
+    height: float
+    orientation: int
+    """EXIF's: 1 is upright."""
+
+
+def _decode(source: ImageLike, draft: int) -> _Decoded:
+    """`draft`: the least side in pixels that a scaled decode may leave."""
     if isinstance(source, Image.Image):
-        return _upright_rgb(source, "the picture", None)
+        return _rgb(source, "the picture", None)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _open(io.BytesIO(source), "the picture", side)
+        return _open(io.BytesIO(source), "the picture", draft)
     if isinstance(source, (str, os.PathLike)):
         name = os.fsdecode(source)
         try:
             with open(name, "rb") as stream:
-                return _open(stream, name, side)
+                return _open(stream, name, draft)
         except (OSError, ValueError) as error:
             raise ImageError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
     if hasattr(source, "__array_interface__"):
-        return _from_array(source)
+        image = _from_array(source)
+        return _Decoded(image, image.width, image.height, 1)
     raise ImageError(f"a picture must be a path, bytes, a PIL picture or an array, not {type(source).__name__}")
 
 
-def to_pixels(image: Image.Image, side: int) -> Image.Image:
-    """The picture squeezed to `side` x `side` (every part of it stays in view), antialiased bilinear.
+def _squeeze(image: Image.Image, width: float, height: float, side: int) -> Image.Image:
+    """The first `width` x `height` pixels, squeezed to `side` x `side`, antialiased bilinear.
 
     First across, then down: in one call, which comes first, and so how pixels are rounded, depends on Pillow's version.
     """
-    if image.width != side:
-        image = image.resize((side, image.height), Image.Resampling.BILINEAR)
-    return image if image.height == side else image.resize((side, side), Image.Resampling.BILINEAR)
+    bilinear = Image.Resampling.BILINEAR
+    if (image.width, width) != (side, side):
+        image = image.resize((side, image.height), bilinear, box=(0, 0, width, image.height))
+    if (image.height, height) != (side, side):
+        image = image.resize((side, side), bilinear, box=(0, 0, side, height))
+    return image
 
 
-def picture_pixels(source: ImageLike, side: int) -> bytes:
-    """What a model is given of a picture: `side` x `side` RGB pixels, 3 bytes each, row by row. Raises ImageError."""
-    return to_pixels(load_image(source, side), side).tobytes()
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
-def _open(stream: Any, name: str, side: int) -> Image.Image:
+def _open(stream: Any, name: str, draft: int) -> _Decoded:
     try:
         image = _open_jpeg(stream) or Image.open(stream)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -81,7 +127,7 @@ def _open(stream: Any, name: str, side: int) -> Image.Image:
         raise ImageError(f"{name}: damaged picture ({error})") from error
     if image.format not in FORMATS:
         raise ImageError(f"{name}: {image.format} is not a format of pictures that is read")
-    return _upright_rgb(image, name, side)
+    return _rgb(image, name, draft)
 
 
 def _open_jpeg(stream: Any) -> Image.Image | None:
@@ -99,7 +145,7 @@ def _open_jpeg(stream: Any) -> Image.Image | None:
         return None
 
 
-def _upright_rgb(image: Image.Image, name: str, draft: int | None) -> Image.Image:
+def _rgb(image: Image.Image, name: str, draft: int | None) -> _Decoded:
     """`draft`: decode a JPEG scaled to no less than this side; None leaves the caller's own picture as it is."""
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -107,22 +153,17 @@ def _upright_rgb(image: Image.Image, name: str, draft: int | None) -> Image.Imag
     if width < 1 or height < 1:
         raise ImageError(f"{name}: the picture has no pixels")
     try:
+        drafted = None
         if image.format in ("JPEG", "MPO") and draft is not None:
-            image.draft("RGB", (draft, draft))
+            drafted = image.draft("RGB", (draft, draft))
         image.load()
-        return _to_rgb(_upright(image))
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        size = drafted[1][2:] if drafted else image.size
+        return _Decoded(_to_rgb(image), size[0], size[1], orientation)
     except ImageError:
         raise
     except Exception as error:
         raise ImageError(f"{name}: damaged or truncated picture ({error})") from error
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    if image.getexif().get(_ORIENTATION, 1) == 1:
-        return image
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(image)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

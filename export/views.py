@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from edge_vqa.image import load_image, to_pixels
+from edge_vqa.image import picture_pixels
 from edge_vqa.question import UNKNOWN, Vocabulary
 
 from . import phrasing
@@ -39,7 +39,8 @@ class Pictures:
         self.side = side
         self.pixels = torch.empty(len(self.names), 3, side, side, dtype=torch.uint8)
         for n, name in enumerate(self.names):
-            self.pixels[n] = torch.from_numpy(np.array(to_pixels(load_image(paths[name], side), side))).permute(2, 0, 1)
+            rows = np.frombuffer(picture_pixels(paths[name], side), np.uint8).reshape(side, side, 3).copy()
+            self.pixels[n] = torch.from_numpy(rows).permute(2, 0, 1)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from edge_vqa import EdgeVQAError
 from edge_vqa.engines.onnx_graph import onnx_model
 from edge_vqa.evqa_tensors import EvqaModel
-from edge_vqa.image import load_image, to_pixels
+from edge_vqa.image import picture_pixels
 from edge_vqa.model_file import ENCODER, HEAD
 from edge_vqa.question import Vocabulary
 
@@ -34,7 +34,7 @@ def prepare_files(model: EvqaModel, model_path: Path, folder: Path, peers: bool)
     asked = []
     for path in small_pictures(side, folder):
         pixels = path.with_suffix(".pixels")
-        pixels.write_bytes(to_pixels(load_image(path, side), side).tobytes())
+        pixels.write_bytes(picture_pixels(path, side))
         asked += [(pixels.name, question) for question in ids]
     # Without peers there are no answers to compare.
     (folder / "asked.json").write_text(json.dumps(asked if peers else asked[:1]), encoding="utf-8")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from edge_vqa import EdgeVQAError
 from edge_vqa.evqa_tensors import EvqaModel, load_tensors
-from edge_vqa.image import load_image, to_pixels
+from edge_vqa.image import picture_pixels
 from edge_vqa.model_file import find_model
 from edge_vqa.question import Vocabulary
 
@@ -72,7 +72,7 @@ def run(plan: Plan, folder: Path) -> dict[str, Any]:
     if plan.tflite_head:  # it serves one length
         asked = [ids for ids in asked if len(ids) == len(asked[0])]
     pictures = small_pictures(side, folder)
-    pixels = [to_pixels(load_image(path, side), side).tobytes() for path in pictures]
+    pixels = [picture_pixels(path, side) for path in pictures]
     agreement = compare(own, peers, [(p, ids) for p in pixels for ids in asked])
     for name, found in agreement.items():
         if found["same"] < AGREE * found["questions"]:

@@ -24,7 +24,7 @@ from edge_vqa import doctor as doctor_
 from edge_vqa import run
 from edge_vqa.engines import native
 from edge_vqa.errors import EngineError
-from edge_vqa.image import load_image, to_pixels
+from edge_vqa.image import picture_pixels
 from edge_vqa.model_file import load_model
 
 
@@ -88,10 +88,7 @@ def pixels(side: int) -> dict[str, str]:
         "small": rgb[:5, :7], "wide": rgb[:20], "high": rgb[:, :3], "fitting": np.resize(rgb, (side, side, 3)),
         "see-through": np.dstack([rgb, rgb[..., 1]]),
     }  # fmt: skip
-    return {
-        name: hashlib.sha256(to_pixels(load_image(array, side), side).tobytes()).hexdigest()
-        for name, array in arrays.items()
-    }
+    return {name: hashlib.sha256(picture_pixels(array, side)).hexdigest() for name, array in arrays.items()}
 
 
 STEPS = {step.__name__: step for step in (levels, doctor, answers, refused, command, pixels)}

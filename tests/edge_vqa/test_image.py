@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from edge_vqa.errors import ImageError
-from edge_vqa.image import load_image, to_pixels
+from edge_vqa.image import load_image, picture_pixels
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 COLOUR_MODES = ("RGBA", "CMYK", "YCbCr", "HSV", "P")
@@ -45,7 +45,7 @@ def test_path_bytes_pil_and_array_give_the_same_pixels(tmp_path: Path) -> None:
     path = tmp_path / "món ăn ngon.png"
     path.write_bytes(encoded(picture))
     ways = [path, str(path), path.read_bytes(), bytearray(path.read_bytes()), picture, np.array(picture)]
-    pixels = [to_pixels(load_image(way), 224).tobytes() for way in ways]
+    pixels = [picture_pixels(way, 224) for way in ways]
     assert all(p == pixels[0] for p in pixels)
     assert len(pixels[0]) == 224 * 224 * 3
 
@@ -115,8 +115,8 @@ def test_the_first_frame_of_an_animation_is_read() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 2000), (2000, 1), (2, 3)])
 def test_tiny_and_narrow_pictures_work(size: tuple[int, int]) -> None:
     for kind in ("PNG", "JPEG"):
-        image = to_pixels(load_image(encoded(Image.new("RGB", size, RED), kind)), 224)
-        assert image.size == (224, 224)
+        pixels = picture_pixels(encoded(Image.new("RGB", size, RED), kind), 224)
+        image = Image.frombytes("RGB", (224, 224), pixels)
         assert close(image.getpixel((100, 100)), RED)
 
 
@@ -125,6 +125,27 @@ def test_a_large_jpeg_is_decoded_scaled_and_stays_at_least_the_side() -> None:
     assert image.size == (375, 250)
     assert_two_halves(image)
     assert load_image(encoded(two_halves(400, 300), "JPEG"), 224).size == (400, 300)
+
+
+def square_wave(width: int, height: int) -> Image.Image:
+    """Stripes and blotches of several sizes, which scaling must not shift."""
+    y, x = np.mgrid[:height, :width] / max(width, height)
+    waves = [np.sin(x * 40 + 8 * np.sin(y * 9)), np.sin(y * 60 + 4 * np.cos(x * 14)), np.sin((x + y) * 25)]
+    return Image.fromarray((np.stack(waves, -1) * 100 + 128).astype(np.uint8))
+
+
+@pytest.mark.parametrize("orientation", [1, 5, 6, 8])
+@pytest.mark.parametrize("size", [(1155, 866), (2394, 1797), (4001, 2703)])
+def test_a_scaled_decode_neither_shifts_nor_blurs_what_the_model_sees(size: tuple[int, int], orientation: int) -> None:
+    picture = square_wave(*size)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(picture, "JPEG", quality=95, exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    wanted = np.asarray(upright.resize((224, 224), Image.Resampling.BILINEAR)).astype(float)
+    found = np.frombuffer(picture_pixels(data, 224), np.uint8).reshape(224, 224, 3)
+    noise = np.mean((found - wanted) ** 2)
+    assert 10 * np.log10(255**2 / noise) > 48  # 33 to 43 where a scaled picture's last, partial pixel counts as whole
 
 
 def test_a_phone_picture_in_two_parts_is_decoded_scaled_too() -> None:
