@@ -130,6 +130,14 @@ def test_every_route_gives_the_picture_upright_in_its_colours(name: str, kind: s
         assert np.abs(middle.mean(axis=0) - colour).max() < 5, (x, y)
 
 
+@pytest.mark.parametrize("megapixels", [1, 2, 4.3])
+def test_ours_is_near_the_truth_where_sides_are_no_multiples_of_the_scale(megapixels: float) -> None:
+    # A picture stretched by the part of a pixel that the last block lacks stays under 48 dB.
+    photo = maker.make_photo(maker.pictures(None, "val", 1)[0], megapixels, seed=0)
+    pixels = routes.as_array(routes.open_routes()[0][routes.OURS](photo, 224), 224)
+    assert quality.psnr(pixels, quality.truth(quality.decode_full(photo), 224, "bilinear")) > 50
+
+
 def test_a_missing_library_is_said_and_its_routes_are_left_out(monkeypatch) -> None:
     def absent(name: str) -> None:
         raise ImportError(f"No module named '{name}'")
