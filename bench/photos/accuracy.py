@@ -59,7 +59,7 @@ def measure_accuracy(
             tell(f"accuracy: {pictures} pictures, {time.monotonic() - began:.0f} s")
     return {
         "data": data.name, "split": split, "pictures": pictures, "questions": len(expected),
-        "megapixels": megapixels, "model": str(vqa.model.about.get("name", "")),
+        "megapixels": megapixels, "model": vqa.model.name,
         "minutes": (time.monotonic() - began) / 60, **score(answers, expected),
     }  # fmt: skip
 

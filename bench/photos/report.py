@@ -51,7 +51,7 @@ def _photo_table(photo: Mapping[str, Any]) -> Table:
         memory = photo["memory"].get(name)
         rows.append([
             name, *(f"{found[key]:.2f}" for key in ("median", "p5", "p95")), f"{plain / found['median']:.2f}",
-            _stressed(f"{found['median'] / ours:.2f}", found["median"] < ours),
+            _stressed(f"{found['median'] / ours:.2f}", _ahead(found["median"], ours)),
             "" if memory is None else f"{memory:.1f}",
         ])  # fmt: skip
     return Table(title, rows)
@@ -61,7 +61,7 @@ def _kinds_table(photos: Sequence[Mapping[str, Any]]) -> Table:
     rows = [["ms, median", *(f"{p['kind']} ({p['bytes'] / 1e6:.2f} MB)" for p in photos)]]
     for name in photos[0]["times"]:
         medians = [(p["times"][name]["median"], p["times"][OURS]["median"]) for p in photos]
-        rows.append([name, *(_stressed(f"{median:.2f}", median < ours) for median, ours in medians)])
+        rows.append([name, *(_stressed(f"{median:.2f}", _ahead(median, ours)) for median, ours in medians)])
     return Table(f"Kinds of JPEG, {LARGE} megapixels", rows)
 
 
@@ -101,6 +101,11 @@ def accuracy_table(found: Mapping[str, Any]) -> Table:
         f"{found['split']}), enlarged to {found['megapixels']:g} megapixels; {found['model']}"
     )
     return Table(title, rows)
+
+
+def _ahead(median: float, ours: float) -> bool:
+    """Quicker than ours by as much as two decimals show."""
+    return median / ours < 0.995
 
 
 def _stressed(text: str, so: bool) -> str:

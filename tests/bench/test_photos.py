@@ -256,6 +256,7 @@ def test_accuracy_of_a_large_photo_is_that_of_the_small_one(tmp_path: Path) -> N
     make_dataset(tmp_path)
     found = accuracy.measure_accuracy(tmp_path, "val", 3, 0.3, lambda _: None)
     assert (found["pictures"], found["questions"]) == (3, 18)
+    assert found["model"] == "mobilenetv2-lstm-attention"
     for name in (routes.OURS, routes.PLAIN, accuracy.TRUTH):
         assert found["routes"][name]["other_than_truth"] <= 2
     assert found["change"] == pytest.approx(
