@@ -24,8 +24,9 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     photos = [photo for photo in result["photos"] if photo["kind"] == CAMERA]
     for n, name in enumerate(result["routes"]):
         style = {
-            "marker": _MARKERS[n % len(_MARKERS)], "markersize": 5, "color": f"C{n}", "label": name, "zorder": 3 if name == OURS else 2,
-            "linewidth": 2.6 if name == OURS else 1.2, "linestyle": "-" if name in (OURS, PLAIN) else "--",
+            "marker": _MARKERS[n % len(_MARKERS)], "markersize": 5, "color": f"C{n}", "label": name,
+            "linewidth": 2.6 if name == OURS else 1.2, "zorder": 3 if name == OURS else 2,
+            "linestyle": "-" if name in (OURS, PLAIN) else "--",
         }  # fmt: skip
         times.plot([p["megapixels"] for p in photos], [p["times"][name]["median"] for p in photos], **style)
         sizes = [float(size) for size in result["quality"]]
