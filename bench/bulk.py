@@ -25,7 +25,7 @@ from edge_vqa.bulk import find_pictures
 from edge_vqa.engines import usable_processors
 
 from .peers.report import fill_block
-from .peers.session import processor
+from .peers.result import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ("món này là món gì", "có tôm trong món này không")
