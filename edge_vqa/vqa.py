@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -105,15 +105,18 @@ class VQA:
         self, question: str, encoded: EncodedQuestion, logits: Sequence[float], attention: Sequence[float],
         top: int, timings: dict[str, float],
     ) -> Answer:  # fmt: skip
-        # The last logit stands for a question that has no answer; it does not compete with the answers themselves.
-        refused = _softmax(logits, 1.0)[-1] > 0.5
-        probabilities = _softmax(logits[:-1], self.model.temperature)
-        ranked = sorted(zip(probabilities, self.model.answers), key=lambda pair: -pair[0])[: max(1, top)]
-        named = [(text, probability) for probability, text in ranked]
-        cells = self.model.cells
-        rows = (
-            tuple(tuple(attention[r * cells : (r + 1) * cells]) for r in range(cells)) if self.model.attention else None
-        )
+        *values, no_answer = logits
+        ranked = sorted(range(len(values)), key=values.__getitem__, reverse=True)[: max(1, top)]
+        peak, temperature = values[ranked[0]], self.model.temperature
+        total = sum(map(math.exp, [(value - peak) / temperature for value in values]))
+        named = [(self.model.answers[i], math.exp((values[i] - peak) / temperature) / total) for i in ranked]
+        # The last logit stands for a question that has no answer. It does not compete with the answers themselves, but
+        # must outweigh all of them together.
+        refused = no_answer > peak and sum(math.exp(value - no_answer) for value in values) < 1
+        rows = None
+        if self.model.attention:
+            weights, cells = tuple(attention), self.model.cells
+            rows = tuple(weights[i : i + cells] for i in range(0, cells * cells, cells))
         return Answer(
             text=named[0][0],
             confidence=named[0][1],
@@ -124,11 +127,3 @@ class VQA:
             question=question,
             timings=timings,
         )
-
-
-def _softmax(logits: Iterable[float], temperature: float) -> list[float]:
-    scaled = [v / temperature for v in logits]
-    peak = max(scaled)
-    powers = [math.exp(v - peak) for v in scaled]
-    total = sum(powers)
-    return [p / total for p in powers]
