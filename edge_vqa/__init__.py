@@ -9,7 +9,7 @@
 from .errors import DataError, EdgeVQAError, EngineError, ImageError, ModelError, QuestionError
 from .vqa import VQA, Answer, Scene
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 __all__ = [
     "VQA",
     "Answer",

@@ -12,7 +12,7 @@
 #include "jpeg.h"
 
 #ifndef EVQA_VERSION
-#define EVQA_VERSION "0.4.0"
+#define EVQA_VERSION "0.5.0"
 #endif
 
 using namespace evqa;

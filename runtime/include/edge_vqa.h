@@ -168,7 +168,7 @@ EVQA_API evqa_status evqa_profile_look(evqa* handle, const uint8_t* rgb, evqa_sc
 EVQA_API double evqa_rate(const evqa* handle);
 
 EVQA_API const char* evqa_error(void);    /* why the last call of this thread failed; "" if it did not */
-EVQA_API const char* evqa_version(void);  /* "0.4.0" */
+EVQA_API const char* evqa_version(void);  /* "0.5.0" */
 EVQA_API int evqa_interface(void);        /* EVQA_INTERFACE of the library */
 EVQA_API const char* evqa_levels(void);   /* levels of this build that the processor runs, best first, spaces between */
 EVQA_API const char* evqa_features_of_processor(void); /* for people */

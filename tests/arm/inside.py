@@ -91,7 +91,13 @@ def pixels(side: int) -> dict[str, str]:
     return {name: hashlib.sha256(picture_pixels(array, side)).hexdigest() for name, array in arrays.items()}
 
 
-STEPS = {step.__name__: step for step in (levels, doctor, answers, refused, command, pixels)}
+def jpegs(files: list[str], side: int) -> dict[str, str | None]:
+    """SHA-256 of what the engine's own decoder makes of JPEGs; None: it leaves one to Pillow."""
+    found = {file: native.jpeg_pixels(Path(file).read_bytes(), side) for file in files}
+    return {file: pixels and hashlib.sha256(pixels).hexdigest() for file, pixels in found.items()}
+
+
+STEPS = {step.__name__: step for step in (levels, doctor, answers, refused, command, pixels, jpegs)}
 
 
 def _captured(main: Any, arguments: list[str]) -> tuple[Any, str, str]:

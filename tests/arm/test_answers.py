@@ -21,7 +21,8 @@ Told = Future[subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def steps(tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[verdict.Asked]]:
     files = verdict.bad_files(tmp_path_factory.mktemp("given"))
-    return {core: verdict.asked(core, CORES[core].bits, tiny_models, files) for core in verdict.LEVELS}
+    photos = verdict.photos(tmp_path_factory.mktemp("photos"))
+    return {core: verdict.asked(core, CORES[core].bits, tiny_models, files, photos) for core in verdict.LEVELS}
 
 
 @pytest.fixture(scope="module")

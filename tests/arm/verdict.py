@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import same_bits
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 Step = dict[str, Any]
@@ -42,8 +44,9 @@ class Asked:
     expected: Any = None
 
 
-def asked(core: str, bits: int, tiny: dict[str, Path], files: dict[str, Path]) -> list[Asked]:
-    """Everything that is asked of a core. `tiny`: models by the names of their golden files, `files`: of `bad_files`.
+def asked(core: str, bits: int, tiny: dict[str, Path], files: dict[str, Path], jpegs: dict[str, Path]) -> list[Asked]:
+    """Everything that is asked of a core. `tiny`: models by the names of their golden files, `files`: of `bad_files`,
+    `jpegs`: of `photos`.
 
     The scalar level, the same code on every core, answers on the slowest one; elsewhere it is left to the doctor.
     """
@@ -51,6 +54,7 @@ def asked(core: str, bits: int, tiny: dict[str, Path], files: dict[str, Path]) -
     chosen = {"levels": list(levels), "chosen": levels[0]}
     known = {"code": 0, "faults": [], "self_test": {level: "3 of 3 bit for bit" for level in levels}}
     steps = [Asked({"do": "levels"}, chosen), Asked({"do": "doctor"}, known), Asked({"do": "pixels", "side": 224})]
+    steps.append(Asked({"do": "jpegs", "files": [str(path) for path in jpegs.values()], "side": 50}))
     for level in _ALL[bits]:
         if level not in levels:
             told = f"EDGE_VQA_ISA={level}: this processor lacks it (it runs: {' '.join(levels)})"
@@ -96,6 +100,25 @@ def bad_files(folder: Path) -> dict[str, Path]:
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     return {name: folder / name for name in (*contents, "missing.jpg")}
+
+
+def photos(folder: Path) -> dict[str, Path]:
+    """JPEGs that are decoded at every scale, for a side of 50 pixels, in every sampling and a few turns."""
+    made = {}
+    for number, (width, height) in enumerate([(70, 131), (190, 163), (310, 402), (777, 650)]):
+        rows, columns = height // 4, width // 4
+        noise = np.frombuffer(same_bits.noise(rows * columns * 3, number), np.uint8).reshape(rows, columns, 3)
+        picture = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+        for sampling in (0, 1, 2):
+            exif = Image.Exif()
+            exif[0x0112] = 1 + (3 * number + sampling) % 8
+            name = f"{width}x{height}-{sampling}.jpg"
+            made[name] = folder / name
+            quality = 60 + 13 * sampling
+            picture.save(made[name], quality=quality, subsampling=sampling, exif=exif, restart_marker_rows=sampling)
+        made[f"{width}x{height}-grey.jpg"] = folder / f"{width}x{height}-grey.jpg"
+        picture.convert("L").save(made[f"{width}x{height}-grey.jpg"])
+    return made
 
 
 def commands(files: dict[str, Path]) -> list[list[str]]:
