@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import io
 from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_size_t
 from typing import Any
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from bench.growth.pictures import jpeg, mosaic
 from bench.suite.conftest import Tell
+from edge_vqa import pillow_image
 from edge_vqa.engines import native
 from edge_vqa.image import picture_pixels
 
@@ -42,9 +42,6 @@ def test_resize(benchmark: Any, tell: Tell, width: int, height: int) -> None:
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_jpeg(benchmark: Any, tell: Tell, width: int, height: int) -> None:
     data = jpeg(mosaic(width, height))
-    with Image.open(io.BytesIO(data)) as image:
-        image.draft("RGB", (SIDE, SIDE))
-        wanted = squeezed(image)
-    assert picture_pixels(data, SIDE) == wanted
+    assert picture_pixels(data, SIDE) == pillow_image.picture_pixels(data, SIDE)
     tell("JPEG to pixels", megapixels=width * height / 1e6, megabytes=len(data) / 1e6)
     benchmark(picture_pixels, data, SIDE)

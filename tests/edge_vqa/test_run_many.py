@@ -93,7 +93,12 @@ def standing_still(folder: Path, *arguments: str | Path) -> Iterator[subprocess.
     (folder / "10.jpg").unlink()
     os.mkfifo(folder / "10.jpg")
     pictures = [str(path) for path in sorted(folder.iterdir())]
-    process = subprocess.Popen([*COMMAND, "--image", *pictures, *map(str, arguments)], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*COMMAND, "--image", *pictures, *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        # A job in the background of a script starts with Ctrl-C ignored, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     out = Path(arguments[arguments.index("--out") + 1])
     try:
         deadline = time.monotonic() + 60
