@@ -92,7 +92,7 @@ class AnswerFile:
         try:
             self._file = _open_alone(path)
             if restart:
-                self._file.truncate(0)
+                self._empty()
             self._file.truncate(self._read())
             self._file.seek(0, os.SEEK_END)
         except OSError as error:
@@ -124,15 +124,26 @@ class AnswerFile:
         except OSError as error:
             raise OSError(f"{self._path}: cannot be written ({error.strerror or error})") from error
 
+    def _empty(self) -> None:
+        """Raises EdgeVQAError where it is no file of answers: a photograph, say, given by mistake."""
+        line = self._file.readline(_LONGEST)
+        if not line.startswith(_START) and not (line and _START.startswith(line)) and line.strip(b"\0"):
+            raise EdgeVQAError(f"{self._path}: is not a file of answers, so it is not emptied; give another --out")
+        self._file.seek(0)
+        self._file.truncate(0)
+
     def _read(self) -> int:
         """Bytes of whole lines in the file. Raises EdgeVQAError."""
         end, number = 0, 0
         while line := self._file.readline(_LONGEST):
             number += 1
-            if not line.endswith(b"\n") and len(line) < _LONGEST and _is_cut_off(line, end):
+            ended = line.endswith(b"\n") or len(line) == _LONGEST
+            if not ended and _is_cut_off(line, end):
                 break
             self._note(line, number)
             end += len(line)
+            if not ended:  # only the line's end was not written
+                end += self._file.write(b"\n")
         return end
 
     def _note(self, line: bytes, number: int) -> None:
@@ -141,10 +152,8 @@ class AnswerFile:
             name, model = str(record["image"]), record["model_sha256"]
             question = None if "error" in record else record["question"]
         except (ValueError, TypeError, KeyError, RecursionError):
-            raise EdgeVQAError(
-                f"{self._path}: line {number} is not an answer of this command; give another --out, "
-                "or --restart to empty this one"
-            ) from None
+            remedy = "give another --out" + (", or --restart to empty this one" if number > 1 else "")
+            raise EdgeVQAError(f"{self._path}: line {number} is not an answer of this command; {remedy}") from None
         if model != self._model:
             raise EdgeVQAError(
                 f"{self._path}: line {number} was answered by another model ({record.get('model')}, {model}; this one "
@@ -157,7 +166,12 @@ class AnswerFile:
 
 
 def _is_cut_off(line: bytes, before: int) -> bool:
-    """Whether this last line begins as a record does; after a power cut, zeros may stand for what was not saved."""
+    """Whether this last line only begins a record; after a power cut, zeros may stand for what was not saved."""
+    try:
+        json.loads(line)
+        return False  # a whole one, ours or not
+    except (ValueError, RecursionError):
+        pass
     written = line.rstrip(b"\0")
     return written.startswith(_START) or (_START.startswith(written) and (bool(written) or before > 0))
 

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from .engines import usable_processors
-from .errors import ImageError
+from .errors import EngineError, ImageError, QuestionError
 from .vqa import VQA, Answer
 
 if TYPE_CHECKING:
@@ -47,17 +47,23 @@ class Result(NamedTuple):
 
 
 def answer_many(
-    vqa: VQA, pictures: Iterable[ImageLike], questions: Sequence[str], jobs: int | None = None, top: int = 3
+    vqa: VQA, pictures: Iterable[ImageLike], questions: Iterable[str], jobs: int | None = None, top: int = 3
 ) -> Iterator[Result]:
-    """Ask every question about every picture; results come in the order of the pictures, as soon as they are there.
+    """Ask every question about every picture; results come in the order of the pictures.
 
     `jobs`: how many pictures are worked on at the same time, each by one thread with a clone of `vqa` (None: one for
     each processor; 1: `vqa` itself, here and now). Pictures are taken from the iterable as they are needed, at most
     `jobs * AHEAD` before their results are. A picture that cannot be used gives a Result with its ImageError.
-    Raises QuestionError at the first picture when a question is empty or not text, EngineError when the engine fails.
+    Raises QuestionError at the first picture when a question is empty or not text, EngineError when the engine fails or
+    `jobs` is none of 1 to 1024.
     """
+    if isinstance(questions, str):
+        raise QuestionError("give the questions as a list, also where there is one")
+    questions = tuple(questions)
     for question in questions:
         vqa.model.vocabulary.encode(question)
+    if jobs is not None and not 1 <= jobs <= 1024:
+        raise EngineError(f"{jobs} jobs: give 1 to 1024")
     tasks = (Task("", picture, questions) for picture in pictures)
     for task, result in answer_tasks(vqa, tasks, jobs or usable_processors(), top=top):
         assert not isinstance(task.source, ImageError)
@@ -121,7 +127,7 @@ def find_pictures(folder: str, recursive: bool) -> Iterator[tuple[str, str | Ima
     for inside, folders, files in os.walk(folder, onerror=unreadable.append):
         for name in sorted(files):
             path = os.path.join(inside, name)
-            if os.path.splitext(name)[1].lower() in PICTURES and os.path.isfile(path):
+            if os.path.splitext(name)[1].lower() in PICTURES and (os.path.isfile(path) or not os.path.exists(path)):
                 empty = False
                 yield path, path
         folders[:] = sorted(folders) if recursive else []

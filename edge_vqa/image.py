@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING, Any, Union
 
 from .errors import EngineError
@@ -63,15 +64,19 @@ def load_image(source: ImageLike, side: int = 224) -> Image.Image:
 def _jpeg_bytes(source: ImageLike) -> bytes | None:
     """The whole file, where it is a JPEG's. None: it is not, or Pillow shall say what is wrong with it."""
     if isinstance(source, (bytes, bytearray, memoryview)):
-        data = bytes(source)
-        return data if data.startswith(_JPEG) else None
+        try:
+            return bytes(source) if bytes(source[:3]) == _JPEG else None
+        except (ValueError, NotImplementedError):  # a view that has been released, or is none of bytes
+            return None
     if not isinstance(source, (str, os.PathLike)):
         return None
     try:
-        with open(os.fsdecode(source), "rb", buffering=0) as stream:
-            status = os.fstat(stream.fileno())
-            # What comes out of a pipe could not be read again.
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES or stream.read(3) != _JPEG:
+        path = os.fsdecode(source)
+        # What comes out of a pipe could not be read again; one that is opened and closed unread kills its writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return None
+        with open(path, "rb", buffering=0) as stream:
+            if os.fstat(stream.fileno()).st_size > _MOST_BYTES or stream.read(3) != _JPEG:
                 return None
             stream.seek(0)
             return stream.read()
@@ -79,9 +84,15 @@ def _jpeg_bytes(source: ImageLike) -> bytes | None:
         return None
 
 
+def _is_pil(source: ImageLike) -> bool:
+    """Whether it is a PIL picture, whose `__array_interface__` would decode it."""
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(source, pil.Image)
+
+
 def _native_pixels(source: ImageLike, jpeg: bytes | None, side: int) -> bytes | None:
     """None: neither an ordinary JPEG nor a frame of 8 bits a sample, or there is no native engine."""
-    if jpeg is None and not hasattr(source, "__array_interface__"):
+    if jpeg is None and (_is_pil(source) or not hasattr(source, "__array_interface__")):
         return None
     try:
         from .engines import native

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
@@ -62,7 +61,10 @@ def _decode(source: ImageLike, draft: int) -> _Decoded:
     if isinstance(source, Image.Image):
         return _rgb(source, "the picture", None)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _open(io.BytesIO(source), "the picture", draft)
+        try:
+            return _open(io.BytesIO(bytes(source)), "the picture", draft)
+        except (ValueError, NotImplementedError) as error:  # a view that has been released, or is none of bytes
+            raise ImageError(f"the picture cannot be read ({error})") from error
     if isinstance(source, (str, os.PathLike)):
         name = os.fsdecode(source)
         try:
@@ -176,8 +178,12 @@ def _scaled_float(image: Image.Image) -> Image.Image:
 
 
 def _from_array(array: Any) -> Image.Image:
-    np = sys.modules["numpy"]
-    array = np.asarray(array)
+    try:
+        import numpy as np
+
+        array = np.asarray(array)
+    except Exception as error:  # the array's own code runs here
+        raise ImageError(f"the array cannot be read ({error})") from error
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
@@ -192,7 +198,7 @@ def _from_array(array: Any) -> Image.Image:
         if not np.isfinite(array).all():
             raise ImageError("the picture holds values that are not numbers")
         array = array * (255.0 if array.max() <= 1.0 else 1.0)
-    elif array.dtype == np.uint16:
+    elif (array.dtype.kind, array.dtype.itemsize) == ("u", 2):
         array = array >> 8
     elif array.dtype == np.bool_:
         array = array * 255

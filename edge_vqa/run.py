@@ -135,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print one JSON object an answer, a line each")
     parser.add_argument(
         "--out",
+        type=_file_name,
         metavar="FILE.jsonl",
         help="write those lines to a file instead; what it already answers is not asked again, so that a run which "
         "was cut short goes on where it stopped",
@@ -180,10 +181,15 @@ def _mistake(options: argparse.Namespace) -> str | None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError("must be 1 to 1024")
+    return int(text)
+
+
+def _file_name(text: str) -> str:
+    if text in ("", "-"):
+        raise argparse.ArgumentTypeError("must be the name of a file")
+    return text
 
 
 def _questions(given: list[str]) -> list[str]:
@@ -226,11 +232,11 @@ def _answer_all(vqa: VQA, options: argparse.Namespace, questions: list[str]) -> 
     first = list(islice(found, FEW + 1))
     pictures, many = chain(first, found), len(first) > FEW
     usable = [question for question in questions if _is_usable(vqa, question)]
+    if not usable:
+        return 1
     output = _Output(vqa, options, usable, several=len(first) > 1 or len(questions) > 1)
     if len(usable) < len(questions):
         output.code = 1
-    if not usable:
-        return 1
     if many if options.progress is None else options.progress:
         output.show_progress()
     try:

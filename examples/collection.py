@@ -42,12 +42,14 @@ def answer_part(
         raise RuntimeError(f"{me}: {vqa.model.path} is another model than where the job was started")
     unfinished = f"{out}.{me}.unfinished"  # Dask may give a part to a second worker when it has lost sight of the first
     file = AnswerFile(unfinished, vqa, questions, restart=True)
-    for name, (_, answers, error) in zip(pictures, answer_many(vqa, pictures, questions, jobs)):
-        if error:
-            file.add_error(name, error)
-        for answer in answers:
-            file.add_answer(name, answer)
-    file.close()
+    try:
+        for name, (_, answers, error) in zip(pictures, answer_many(vqa, pictures, questions, jobs)):
+            if error:
+                file.add_error(name, error)
+            for answer in answers:
+                file.add_answer(name, answer)
+    finally:
+        file.close()  # another try may come to this process
     Path(unfinished).replace(out)
     return me
 
@@ -55,7 +57,10 @@ def answer_part(
 def plan_job(options: argparse.Namespace) -> dict[str, Any]:
     """What is asked about which pictures, as FOLDER/job.json keeps it, so that parts stay the same in every run."""
     path = options.out / "job.json"
-    job: dict[str, Any] = {"model": fingerprint(VQA(options.model).model), "questions": options.q, "size": options.size}
+    model = VQA(options.model).model
+    for question in options.q:
+        model.vocabulary.encode(question)
+    job: dict[str, Any] = {"model": fingerprint(model), "questions": options.q, "size": options.size}
     if path.exists():
         planned: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if {**planned, **job} != planned:
@@ -102,6 +107,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, metavar="N", help="pictures a worker answers at once (default: all cores)")
     parser.add_argument("--scheduler", metavar="tcp://ADDRESS:PORT", help="default: two workers on this machine")
     options = parser.parse_args()
+    if options.size < 1 or not 1 <= (options.jobs or 1) <= 1024:
+        parser.error("--size must be 1 or more, --jobs 1 to 1024")
     try:
         job = plan_job(options)
         cluster = options.scheduler or LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)

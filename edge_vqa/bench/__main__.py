@@ -29,6 +29,10 @@ def main(arguments: list[str] | None = None, root: str = "/") -> int:
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     parser = _parser()
     options = parser.parse_args(arguments)
+    if (options.source or options.compare) and (options.json or options.quick or options.minutes or options.image):
+        parser.error("--from and --compare measure nothing: give them alone, or with --markdown")
+    if options.source and options.compare:
+        parser.error("give --from or --compare")
     try:
         if options.compare:
             return _compare(options)

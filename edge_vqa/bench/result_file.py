@@ -55,8 +55,11 @@ def check_writable(path: str) -> None:
     if os.path.isdir(path):
         raise IsADirectoryError(f"{path}: is a folder; --json needs a file")
     if os.path.isfile(path) or not os.path.exists(path):
-        with open(path + ".part", "w", encoding="utf-8"):
-            pass
+        try:
+            with open(path + ".part", "w", encoding="utf-8"):
+                pass
+        except OSError as error:
+            raise OSError(f"{path}: cannot be written ({error.strerror or error})") from error
         os.remove(path + ".part")
 
 

@@ -141,21 +141,35 @@ def array_pixels(array: Any, side: int) -> bytes | None:
     last also as a view that turns BGR into RGB. None: it is none of these, or the library refuses its size.
     Raises as jpeg_pixels does.
     """
-    about = array.__array_interface__
-    lies = about.get("data")  # (address, read-only); a PIL picture hands out bytes
-    if not isinstance(lies, tuple) or len(about["shape"]) not in (2, 3):
+    try:
+        image = _frame(array.__array_interface__)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ):  # it is not what NumPy says it should be
         return None
-    height, width, *more = about["shape"]
+    if image is None:
+        return None
+    out = ctypes.create_string_buffer(side * side * 3)
+    return None if load_library().resize(byref(image), side, out, len(out)) else out.raw
+
+
+def _frame(about: Any) -> _Image | None:
+    lies, shape = about["data"], about["shape"]  # (address, read-only); a PIL picture hands out bytes
+    if not isinstance(lies, tuple) or not isinstance(shape, tuple) or len(shape) not in (2, 3) or lies[0] <= 0:
+        return None
+    height, width, *more = shape
     samples = more[0] if more else 1
     row, pixel, *rest = about.get("strides") or (width * samples, samples, 1)
     format_ = {(1, 1): _GREY, (3, 1): _RGB, (3, -1): _BGR}.get((samples, rest[0] if samples > 1 else 1))
     plain = about["typestr"] == "|u1" and format_ is not None and pixel == samples and row >= width * samples
-    if not plain or not 1 <= width * height <= MAX_PIXELS:
+    if not plain or not 1 <= width * height <= MAX_PIXELS or min(width, height) < 1:
         return None
     address = lies[0] - (2 if format_ == _BGR else 0)
-    image = _Image(format_, width, height, (c_char_p * 2)(address, None), (c_ssize_t * 2)(row, 0))
-    out = ctypes.create_string_buffer(side * side * 3)
-    return None if load_library().resize(byref(image), side, out, len(out)) else out.raw
+    return _Image(format_, width, height, (c_char_p * 2)(address, None), (c_ssize_t * 2)(row, 0))
 
 
 def open_engine(model: ModelFile, threads: int) -> NativeEngine:

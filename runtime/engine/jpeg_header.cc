@@ -50,6 +50,8 @@ const char* Reader::application(int number, const Segment& s) {
     if (s.size < 14 || s.at(4) != 0) return kUnusual;
     jfif = true;
   }
+  // Some readers are content with one NUL.
+  if (number == 1 && EVQA_BEGINS(s, "Exif\0") && !EVQA_BEGINS(s, "Exif\0\0")) return kUnusual;
   if (number == 1 && EVQA_BEGINS(s, "Exif\0\0")) {
     if (exif) return kUnusual;
     exif = true;
@@ -60,6 +62,7 @@ const char* Reader::application(int number, const Segment& s) {
     static constexpr char kTag[] = "tiff:Orientation";
     turned_by_xmp |= s.contains(kTag, length_of(kTag));
   }
+  if (number == 2 && EVQA_BEGINS(s, "MPF\0") && !mpf_is_sound(s.bytes + 4, s.size - 4)) return kUnusual;
   if (number == 2 && EVQA_BEGINS(s, "ICC_PROFILE\0") && s.size < 14) return kUnusual;
   if (number == 13 && EVQA_BEGINS(s, "Photoshop 3.0\0") && memcmp(s.bytes + s.size - 6, "8BIM", 4) == 0)
     return kUnusual;

@@ -39,4 +39,8 @@ const char* read_jpeg_header(const uint8_t* bytes, size_t size, JpegHeader* out)
 // is damaged or unusual.
 int exif_orientation(const uint8_t* tiff, size_t size);
 
+// Whether a TIFF structure (the contents of MPF, which lists the pictures of a file of several) says how many pictures
+// there are and has an entry for each. Where it does not, some releases of Pillow refuse the file.
+bool mpf_is_sound(const uint8_t* tiff, size_t size);
+
 }  // namespace evqa

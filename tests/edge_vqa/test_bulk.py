@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from edge_vqa import VQA, Answer, ImageError, QuestionError
+from edge_vqa import VQA, Answer, EngineError, ImageError, QuestionError
 from edge_vqa.bulk import AHEAD, answer_many, find_pictures
 from edge_vqa.progress import Progress, duration
 
@@ -62,6 +62,15 @@ def test_a_clone_outlives_what_it_was_made_of() -> None:
     del vqa
     assert content(clone.ask(EXAMPLES[0], QUESTIONS[0])) == expected
     assert content(scene.ask(QUESTIONS[0])) == expected
+
+
+def test_questions_may_be_any_iterable_but_one_text(vqa: VQA) -> None:
+    results = list(answer_many(vqa, [EXAMPLES[0], EXAMPLES[1]], (q for q in ["mau gi", "co tom khong"]), jobs=1))
+    assert [len(result.answers) for result in results] == [2, 2]
+    with pytest.raises(QuestionError, match="as a list"):
+        next(answer_many(vqa, [EXAMPLES[0]], "mau gi"))
+    with pytest.raises(EngineError, match="-1 jobs"):
+        next(answer_many(vqa, [EXAMPLES[0]], ["mau gi"], jobs=-1))
 
 
 def test_a_question_that_is_none_is_refused_before_any_picture_is_taken(vqa: VQA) -> None:
@@ -163,7 +172,7 @@ def test_pictures_of_a_folder_come_in_order_and_those_of_sub_folders_after_them(
         assert all(name == path for name, path in pairs)
         return [os.path.relpath(name, tmp_path) for name, _ in pairs]
 
-    top = ["a.webp", "b.JPG", "món.png"]
+    top = ["a.webp", "b.JPG", "gone.jpg", "món.png"]  # a link to nothing is for the reader to complain about
     assert found(False) == top
     assert found(True) == [*top, "a/z.jpg", "a/b/c.jpg", "a.d/x.jpg", "x.jpg/in.jpg"]
 

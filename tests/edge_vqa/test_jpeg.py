@@ -110,6 +110,59 @@ def test_arrays_that_are_no_pictures_are_refused(shape: tuple[int, ...]) -> None
         picture_pixels(np.zeros(shape, np.uint8), SIDE)
 
 
+def test_any_unsigned_sixteen_bits_are_scaled_to_eight() -> None:
+    rgb = frames()["rgb"]
+    for order in "<>":
+        assert picture_pixels((rgb.astype(np.uint16) * 256).astype(f"{order}u2"), SIDE) == pillow(rgb)
+
+
+class Claims:
+    """Says of itself that it is an array."""
+
+    def __init__(self, about: object) -> None:
+        self.__array_interface__ = about
+
+
+@pytest.mark.parametrize("about", [
+    None, 3, {}, {"shape": (4, 4, 3), "typestr": "|u1", "version": 3}, {"data": (), "shape": (4, 4), "typestr": "|u1"},
+    {"data": ("x", 0), "shape": (4, 4), "typestr": "|u1", "version": 3},
+    {"data": (0, False), "shape": (4, 4), "typestr": "|u1", "version": 3},
+    {"data": (1, False), "shape": ("a", 4), "typestr": "|u1", "version": 3},
+    {"data": (1, False), "shape": (4, 4, 3), "strides": (12,), "typestr": "|u1", "version": 3},
+    {"data": (1, False), "shape": (-4, -4), "typestr": "|u1", "version": 3},
+], ids=str)  # fmt: skip
+def test_what_only_claims_to_be_an_array_is_an_error(about: object) -> None:
+    with pytest.raises(ImageError):
+        picture_pixels(Claims(about), SIDE)
+
+
+def test_pil_pictures_are_not_decoded_before_they_are_looked_at() -> None:
+    closed = Image.open(io.BytesIO(jpeg()))
+    closed.close()
+    for picture in (Image.open(io.BytesIO(jpeg()[:1500])), closed):
+        with pytest.raises(ImageError):
+            picture_pixels(picture, SIDE)
+    large = io.BytesIO()
+    Image.new("1", (9000, 6000)).save(large, "PNG")
+    unread = Image.open(large)
+    large.truncate(100)  # what is behind the header is never asked for
+    with pytest.raises(ImageError, match="at most 50 megapixels"):
+        picture_pixels(unread, SIDE)
+
+
+def test_views_of_bytes() -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (9, 9), "red").save(stream, "PNG")
+    png = stream.getvalue()
+    apart = bytearray(2 * len(png))
+    apart[::2] = png
+    assert picture_pixels(memoryview(apart)[::2], SIDE) == pillow(png)
+    released = memoryview(png)
+    released.release()
+    with pytest.raises(ImageError):
+        picture_pixels(released, SIDE)
+
+
 def test_other_pictures_go_through_pillow(tmp_path: Path) -> None:
     picture = Image.effect_noise((50, 40), 50)
     picture.save(tmp_path / "a.png")

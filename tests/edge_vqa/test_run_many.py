@@ -204,10 +204,53 @@ def test_a_file_of_something_else_is_refused_and_left_alone(
     out.write_bytes(content)
     code, printed, err = run("--image", folder, "--out", out)
     assert (code, printed, err.count("\n")) == (3, "", 1)
-    assert f"line {5 if after else 1} is not an answer" in err and "--restart" in err
+    assert f"line {5 if after else 1} is not an answer" in err and ("--restart" in err) == after
     assert out.read_bytes() == content
-    assert run("--image", folder, "--out", out, "--restart")[0] == 1
+    assert run("--image", folder, "--out", out, "--restart")[0] == (1 if after else 3)
+    if not after:
+        assert out.read_bytes() == content
+        return
     assert records(out) == whole
+
+
+@pytest.mark.parametrize("content", [b'{"image": "a.jpg", "label": "pho"}', b"\xff\xd8\xff\xe0 a photograph"])
+@pytest.mark.parametrize("ended", [b"", b"\n"])
+@pytest.mark.parametrize("restart", [[], ["--restart"]])
+def test_one_line_of_something_else_is_left_alone(
+    folder: Path, tmp_path: Path, content: bytes, ended: bytes, restart: list[str]
+) -> None:
+    out = tmp_path / "theirs"
+    out.write_bytes(content + ended)
+    if restart and content.startswith(b"{"):
+        pytest.skip("begins as a file of answers does: to be emptied")
+    code, _, err = run("--image", folder / "00.jpg", "--out", out, *restart)
+    assert (code, err.count("\n")) == (3, 1)
+    assert out.read_bytes() == content + ended
+
+
+def test_a_last_line_without_its_end_is_kept(folder: Path, whole: list[dict[str, Any]], tmp_path: Path) -> None:
+    out = tmp_path / "whole.jsonl"
+    written = out.read_bytes()
+    out.write_bytes(written[:-1])
+    assert run("--image", folder, "--out", out)[0] == 1
+    assert out.read_bytes() == written
+    code, _, err = run("--image", folder, "--out", out, "--model", "tiny")
+    assert code == 3 and "another model" in err
+
+
+def test_nothing_is_emptied_when_no_question_can_be_asked(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    assert run("--image", folder / "00.jpg", "--out", out)[0] == 0
+    written = out.read_bytes()
+    command = [sys.executable, "-m", "edge_vqa.run", "--image", folder / "00.jpg", "--q", "", "--out", out, "--restart"]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 1
+    assert out.read_bytes() == written
+
+
+def test_a_link_to_nothing_is_an_error(folder: Path, tmp_path: Path) -> None:
+    (folder / "99.jpg").symlink_to(tmp_path / "gone.jpg")
+    code, _, err = run("--image", folder)
+    assert code == 1 and "99.jpg: No such file" in err
 
 
 def test_the_file_of_another_model_is_refused(folder: Path, whole: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -280,7 +323,7 @@ def test_sub_folders_are_searched_when_asked(folder: Path) -> None:
         (["--out", "out.jsonl", "--image", "-"], 2, "standard input"),
         (["--out", "out.jsonl", "--heatmap", "a.png"], 2, "--heatmap"),
         (["--restart"], 2, "--restart"),
-        (["--jobs", "0"], 2, "must be 1 or more"),
+        (["--jobs", "0"], 2, "must be 1 to 1024"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:

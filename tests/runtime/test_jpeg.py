@@ -193,6 +193,10 @@ def strange_files() -> dict[str, bytes]:
     wide.blocks[0][...] = 0
     wide.blocks[0][0, 0, :3] = 1000
     wide.quant = [40] * 64
+    stream = io.BytesIO()
+    picture.save(stream, "MPO", save_all=True, append_images=[picture])
+    mpo = stream.getvalue()
+    places = mpo.index(struct.pack("<HHI", 0xB001, 4, 1)) + 8  # how many pictures the file says it has
     xmp = segment(0xE1, b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>')
     return {
         "progressive": save(picture, progressive=True),
@@ -212,6 +216,8 @@ def strange_files() -> dict[str, bytes]:
         "two EXIF segments": SOI + segment(0xE1, exif(6)) * 2 + plain[2:],
         "EXIF cut off": SOI + segment(0xE1, exif(6)[:-9]) + plain[2:],
         "no EXIF in an EXIF segment": SOI + segment(0xE1, b"Exif\0\0nothing at all") + plain[2:],
+        "EXIF with one NUL": SOI + segment(0xE1, b"Exif\0" + exif(6)[6:]) + segment(0xE1, exif(3)) + plain[2:],
+        "a list of pictures that is too short": mpo[:places] + struct.pack("<I", 40) + mpo[places + 4 :],
         "EXIF's orientation as a long number": SOI + segment(0xE1, exif(6, kind=4)) + plain[2:],
         "a PNG": b"\x89PNG\r\n\x1a\n" + plain,
         "nothing": b"",
