@@ -127,7 +127,7 @@ class AnswerFile:
     def _empty(self) -> None:
         """Raises EdgeVQAError where it is no file of answers: a photograph, say, given by mistake."""
         line = self._file.readline(_LONGEST)
-        if not line.startswith(_START) and not (line and _START.startswith(line)) and line.strip(b"\0"):
+        if not line.startswith(_START) and not _START.startswith(line):
             raise EdgeVQAError(f"{self._path}: is not a file of answers, so it is not emptied; give another --out")
         self._file.seek(0)
         self._file.truncate(0)
