@@ -35,7 +35,6 @@ class PyTorchPeer:
 
     def __init__(self, model: EvqaModel, folder: Path, threads: int) -> None:
         torch.set_num_threads(threads)
-        torch.set_grad_enabled(False)
         self.version: str = torch.__version__
         self._sizes = model.file.sizes
         int8 = "oneDNN int8; head: matrices dynamic int8 (FBGEMM)"
